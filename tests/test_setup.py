@@ -1,0 +1,275 @@
+"""What the set-up promises: the lock files, environment.yml and the scripts."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT: dict[str, Any] = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]
+DAEMONTOOLS = "supervise|svscan|svc|svstat|svok|multilog|envdir|setlock"
+NOBODY = 65534
+
+LockedPackages = dict[str, str]
+
+
+def locked_packages(file: str) -> LockedPackages:
+    """Returns the part of a lock file about each package, by its name."""
+    parts = re.split(r"^(?=[\w-]+==)", (ROOT / file).read_text(), flags=re.M)
+    return {part.partition("==")[0]: part for part in parts[1:]}
+
+
+def locked_version(part: str) -> str:
+    """Returns the version in a part of a lock file."""
+    return re.split(r"==|\s", part)[1]
+
+
+def run(
+    command: Sequence[str | Path], **variables: str | None
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command from a folder that is not the repository's."""
+    return subprocess.run(
+        command,
+        cwd="/",
+        env=environment(variables),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def environment(changes: Mapping[str, str | None]) -> dict[str, str]:
+    """Returns the environment without what steers setup.sh, plus the changes."""
+    kept = {**os.environ, "CONDA_PREFIX": None, "SAC_PYTHON": None, **changes}
+    return {name: value for name, value in kept.items() if value is not None}
+
+
+def commands_without(folder: Path, unwanted: str) -> Path:
+    """Fills a folder to be PATH: the system's commands but those that match."""
+    folder.mkdir()
+    for directory in ("/usr/bin", "/bin", "/usr/sbin", "/sbin"):
+        for command in Path(directory).glob("*"):
+            link = folder / command.name
+            if not re.fullmatch(unwanted, command.name) and not link.is_symlink():
+                link.symlink_to(command)
+    return folder
+
+
+@pytest.mark.parametrize("file", ["requirements.lock", "requirements-dev.lock"])
+def test_every_locked_package_has_hashes_and_no_address(file: str) -> None:
+    packages = locked_packages(file)
+    assert {"setuptools", "wheel", "packaging"} <= set(packages)
+    for part in packages.values():
+        assert "--hash=sha256:" in part
+    assert "://" not in (ROOT / file).read_text()
+
+
+def test_both_lock_files_have_what_the_project_asks_for() -> None:
+    runtime = locked_packages("requirements.lock")
+    development = locked_packages("requirements-dev.lock")
+    assert len(PROJECT["dependencies"]) > 5
+    for text in PROJECT["dependencies"]:
+        requirement = Requirement(text)
+        name = canonicalize_name(requirement.name)
+        assert locked_version(runtime[name]) in requirement.specifier
+    for text in PROJECT["optional-dependencies"]["dev"]:
+        requirement = Requirement(text)
+        name = canonicalize_name(requirement.name)
+        assert locked_version(development[name]) in requirement.specifier
+
+
+def test_the_lock_files_agree() -> None:
+    runtime = locked_packages("requirements.lock")
+    development = locked_packages("requirements-dev.lock")
+    for name, part in runtime.items():
+        assert locked_version(development[name]) == locked_version(part)
+
+
+def test_reverb_is_for_linux_only() -> None:
+    part = locked_packages("requirements.lock")["dm-reverb"]
+    assert "; sys_platform == 'linux' \\" in part.splitlines()[0]
+
+
+def test_the_conda_environment_leaves_versions_to_the_lock_file() -> None:
+    described = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert described["name"] == "sac_utils"
+    python, pip, from_pypi = described["dependencies"]
+    name, version = python.split("=")
+    assert name == "python"
+    assert f"{version}.0" in SpecifierSet(PROJECT["requires-python"])
+    assert pip == "pip"
+    assert from_pypi == {"pip": ["-r requirements.lock"]}
+
+
+@pytest.mark.skipif(
+    not (ROOT / ".venv/set-up").exists(), reason="not in the .venv of scripts/setup.sh"
+)
+def test_a_second_setup_only_prints_the_interpreter() -> None:
+    before = (ROOT / ".venv/set-up").stat()
+    setup = run([ROOT / "scripts/setup.sh"])
+    assert setup.stderr == ""
+    assert setup.returncode == 0
+    interpreter = setup.stdout.removesuffix("\n")
+    assert "\n" not in interpreter
+    assert run([interpreter, "-c", "import tfagents_system"]).returncode == 0
+    assert (ROOT / ".venv/set-up").stat() == before
+
+
+def test_setup_takes_the_activated_conda_environment(tmp_path: Path) -> None:
+    prefix = tmp_path / "sac_utils"
+    (prefix / "lib/python3.11/site-packages/tf_agents").mkdir(parents=True)
+    (prefix / "bin").mkdir()
+    (prefix / "bin/python").symlink_to(sys.executable)
+    setup = run([copy_of_the_project(tmp_path)], CONDA_PREFIX=str(prefix))
+    assert setup.stdout == f"{prefix}/bin/python\n"
+    assert setup.returncode == 0
+    assert not (tmp_path / "a project/.venv").exists()
+
+
+def test_setup_says_which_python_it_needs(tmp_path: Path) -> None:
+    path = commands_without(tmp_path / "bin", "python.*|pypy.*")
+    too_new = path / "python3"
+    too_new.write_text(f"#!/bin/sh\necho CPython 3.13.1 {too_new}\n")
+    too_new.chmod(0o755)
+    # As pyenv's shim for a version that is not selected.
+    broken = path / "python3.11"
+    broken.write_text("#!/bin/sh\necho 'python3.11: command not found' >&2\nexit 127\n")
+    broken.chmod(0o755)
+    setup = run([copy_of_the_project(tmp_path)], PATH=str(path))
+    assert setup.returncode == 1
+    assert setup.stdout == ""
+    assert len(setup.stderr.splitlines()) == 1
+    assert "needs CPython 3.9, 3.10 or 3.11" in setup.stderr
+    assert "python3 = CPython 3.13.1" in setup.stderr
+
+
+def copy_of_the_project(folder: Path) -> Path:
+    """Copies what setup.sh needs, below a path with a space; returns its setup.sh."""
+    project = folder / "a project"
+    (project / "tfagents_system").mkdir(parents=True)
+    (project / "tfagents_system/__init__.py").touch()
+    (project / "scripts").mkdir()
+    for file in (
+        "LICENSE",
+        "pyproject.toml",
+        "scripts/install_daemontools.sh",
+        "scripts/setup.sh",
+    ):
+        shutil.copy(ROOT / file, project / file)
+    # Only what builds packages: a real set-up but for the 700 MB.
+    locked = locked_packages("requirements.lock")
+    few = "".join(locked[name] for name in ("packaging", "setuptools", "wheel"))
+    for file in ("requirements.lock", "requirements-dev.lock"):
+        (project / file).write_text(few)
+    return project / "scripts/setup.sh"
+
+
+# It installs four packages, twice.
+@pytest.mark.timeout(300)
+def test_setup_from_nothing(tmp_path: Path) -> None:
+    setup = copy_of_the_project(tmp_path)
+    project = setup.parent.parent
+    stamp = project / ".venv/set-up"
+    lock = project / "requirements.lock"
+
+    good = lock.read_text()
+    lock.write_text(re.sub("sha256:.{8}", "sha256:00000000", good))
+    failed = run([setup], SAC_PYTHON=sys.executable)
+    assert failed.returncode == 1
+    assert failed.stdout == ""
+    assert "THESE PACKAGES DO NOT MATCH THE HASHES" in failed.stderr
+    assert not stamp.exists()
+
+    lock.write_text(good)
+    both = [
+        subprocess.Popen(
+            [setup],
+            cwd="/",
+            env=environment({"SAC_PYTHON": sys.executable}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    outputs = [process.communicate() for process in both]
+    interpreter = project / ".venv/bin/python"
+    assert [process.returncode for process in both] == [0, 0]
+    assert [output for output, _ in outputs] == [f"{interpreter}\n"] * 2
+    assert "".join(said for _, said in outputs).count("making .venv") == 1
+
+    again = run([setup])
+    assert (again.returncode, again.stderr) == (0, "")
+    imported = run(
+        [interpreter, "-c", "import tfagents_system; print(tfagents_system.__file__)"]
+    )
+    assert imported.stdout == f"{project}/tfagents_system/__init__.py\n"
+
+
+@pytest.fixture
+def folder_of_nobody() -> Iterator[Path]:
+    """A folder, with daemontools' script, of a user who is not root."""
+    # Not tmp_path, which is for the eyes of the user who runs the tests.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "scripts").mkdir()
+        shutil.copy(ROOT / "scripts/install_daemontools.sh", folder / "scripts")
+        if os.geteuid() == 0:
+            folder.chmod(0o755)
+            os.chown(folder, NOBODY, NOBODY)
+        yield folder
+
+
+def install_daemontools_without_root(
+    folder: Path, unwanted: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs the script with a PATH that lacks daemontools, and what is unwanted."""
+    path = commands_without(folder / "bin", f"{DAEMONTOOLS}|{unwanted}")
+    command: list[str | Path] = [folder / "scripts/install_daemontools.sh"]
+    if os.geteuid() == 0:
+        user = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+        command = ["setpriv", *user, *command]
+    return run(command, PATH=str(path), HOME=str(folder))
+
+
+@pytest.mark.skipif(not shutil.which("apt-get"), reason="not a Debian")
+def test_daemontools_without_root(folder_of_nobody: Path) -> None:
+    first = install_daemontools_without_root(folder_of_nobody, "sudo")
+    assert first.returncode == 0, first.stderr
+    programs = folder_of_nobody / ".daemontools/usr/bin"
+    assert first.stdout == f"{programs}\n"
+    assert run([programs / "svstat", folder_of_nobody]).returncode == 0
+    assert {path.name for path in folder_of_nobody.iterdir()} == {
+        ".daemontools",
+        "bin",
+        "scripts",
+    }
+
+    shutil.rmtree(folder_of_nobody / "bin")
+    second = install_daemontools_without_root(folder_of_nobody, "sudo|apt-get")
+    assert (second.returncode, second.stderr) == (0, "")
+    assert second.stdout == first.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="setpriv is Linux's")
+def test_daemontools_where_nothing_can_install_it(folder_of_nobody: Path) -> None:
+    result = install_daemontools_without_root(folder_of_nobody, "sudo|apt-get")
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert "install the package daemontools" in result.stderr
