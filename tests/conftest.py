@@ -1,0 +1,90 @@
+"""Fixtures shared by the tests: files of a tiny experiment, a real Reverb server."""
+
+from __future__ import annotations
+
+import json
+import os
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+from tfagents_system.quiet import quiet_imports
+
+# The classic environments of gym render without a screen; no test may use a proxy.
+os.environ["SDL_VIDEODRIVER"] = "dummy"
+os.environ["SDL_AUDIODRIVER"] = "dummy"
+quiet_imports()
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+PENDULUM_PARAMS = """
+from tf_agents.environments import suite_gym
+from tfagents_system.train_params_base import TrainParamsBase
+
+
+class TrainParams(TrainParamsBase):
+    def __init__(self, env_config):
+        super().__init__(env_config)
+        self.num_steps_per_iter = 10
+        self.train_batch_size = 16
+        self.actor_fc_layer_params = (16,)
+        self.critic_joint_fc_layer_params = (16,)
+
+    def env_ctor(self, seed=None, *args, **kwargs):
+        env = suite_gym.load("Pendulum-v1")
+        env.seed(seed)
+        return env
+"""
+
+WriteFiles = Callable[..., tuple[Path, Path]]
+
+
+@pytest.fixture
+def write_files(tmp_path: Path) -> WriteFiles:
+    """Returns a function that writes a params file and a config; returns both."""
+
+    def write(params: str = PENDULUM_PARAMS, **config: Any) -> tuple[Path, Path]:
+        params_path = tmp_path / "my_params.py"
+        params_path.write_text(textwrap.dedent(params))
+        config_path = tmp_path / "my_config.json"
+        config_path.write_text(json.dumps({"horizon": 200, **config}))
+        return params_path, config_path
+
+    return write
+
+
+@pytest.fixture
+def load(write_files: WriteFiles) -> Callable[..., Any]:
+    """Returns a function that writes both files and loads the TrainParams."""
+    from tfagents_system import configuration
+
+    def load_params(params: str = PENDULUM_PARAMS, **config: Any) -> Any:
+        params_path, config_path = write_files(params, **config)
+        return configuration.load_params(
+            params_path, configuration.load_config(config_path)
+        )
+
+    return load_params
+
+
+@pytest.fixture
+def free_port() -> int:
+    """Returns a TCP port that is free now."""
+    from tfagents_system import ports
+
+    return ports.choose_port({})
+
+
+@pytest.fixture
+def pendulum(load: Callable[..., Any]) -> Iterator[tuple[Any, Any, Any]]:
+    """Yields params, standard environment and specs of Pendulum."""
+    from tfagents_system.algorithm import specs
+    from tfagents_system.environments import standard
+
+    params = load()
+    env = standard.make_collect_env(params, worker=0, seed=0)
+    yield params, env, specs.read_specs(env)
+    env.close()

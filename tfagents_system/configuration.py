@@ -1,0 +1,192 @@
+"""Loads a params file and a JSON config, and checks everything in them.
+
+Imports no TensorFlow itself; the user's params file may.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import inspect
+import math
+import sys
+import traceback
+import typing
+from pathlib import Path
+from typing import Any, Callable
+
+from tfagents_system import curriculum
+from tfagents_system.errors import UserError
+from tfagents_system.experiment import read_json
+from tfagents_system.train_params_base import CHECKS, TrainParamsBase
+
+# Names of attributes that have a default in the base class, with their types.
+ATTRIBUTE_TYPES = {
+    name: kind
+    for name, kind in typing.get_type_hints(TrainParamsBase).items()
+    if hasattr(TrainParamsBase, name)
+}
+
+
+def load_config(path: Path) -> dict[str, Any]:
+    """Reads and checks a JSON config.
+
+    Args:
+      path: The JSON file: an object with `horizon` and optionally `curriculum`,
+        `train_params` and whatever the user's environment reads.
+
+    Returns:
+      The object.
+
+    Raises:
+      UserError: It is missing, malformed, or one of these entries is.
+    """
+    config = read_json(path)
+    if not isinstance(config, dict):
+        raise UserError(f"{path} must hold a JSON object")
+    horizon = config.get("horizon")
+    if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1:
+        raise UserError(
+            f"{path}: horizon (env steps of the longest episode) must be a whole "
+            f"number >= 1, got {horizon!r}"
+        )
+    if not isinstance(config.get("train_params", {}), dict):
+        raise UserError(f"{path}: train_params must be an object")
+    try:
+        curriculum.make_schedules(config)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return config
+
+
+def load_params(
+    path: Path, config: dict[str, Any], source_folder: Path | None = None
+) -> TrainParamsBase:
+    """Builds the `TrainParams` of a params file and applies the JSON's overrides.
+
+    Args:
+      path: The Python file.
+      config: The checked JSON.
+      source_folder: Folder the file was copied from; its neighbours stay importable.
+
+    Returns:
+      The checked instance.
+
+    Raises:
+      UserError: The file is missing or fails, has no `TrainParams`, or a value in it
+        or in the JSON's `train_params` is wrong.
+    """
+    params_class = _load_class(path, source_folder or path.parent)
+    try:
+        params = params_class(config)
+    except Exception as error:
+        raise UserError(
+            f"TrainParams(env_config) failed: {_describe(error, path)}"
+        ) from error
+    if not hasattr(params, "env_config"):
+        raise UserError(
+            f"{path}: TrainParams.__init__ must call super().__init__(env_config)"
+        )
+    for name, value in config.get("train_params", {}).items():
+        where = f"train_params.{name}"
+        if name not in ATTRIBUTE_TYPES:
+            close = difflib.get_close_matches(name, ATTRIBUTE_TYPES, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise UserError(f"{where} is not an attribute of TrainParams{hint}")
+        if isinstance(value, list):
+            value = tuple(value)
+        _check_value(where, name, value)
+        setattr(params, name, value)
+    for name in ATTRIBUTE_TYPES:
+        _check_value(f"{path}: {name}", name, getattr(params, name))
+    if params.n_buffer_init_episodes > params.n_episodes_in_buffer:
+        raise UserError(
+            f"n_buffer_init_episodes {params.n_buffer_init_episodes} must not exceed "
+            f"n_episodes_in_buffer {params.n_episodes_in_buffer}: training would "
+            "never start"
+        )
+    return params
+
+
+def call_hook(hook: Callable[..., Any], **offered: Any) -> Any:
+    """Calls a user's hook with those of the offered arguments that it takes."""
+    parameters = inspect.signature(hook).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    taken = {
+        name: value
+        for name, value in offered.items()
+        if takes_any or name in parameters
+    }
+    return hook(**taken)
+
+
+def _load_class(path: Path, source_folder: Path) -> type[TrainParamsBase]:
+    if not path.is_file():
+        raise UserError(f"no params file {path}")
+    # Modules beside the params file, and those of the user's working folder.
+    for folder in (str(source_folder), str(Path.cwd())):
+        if folder not in sys.path:
+            sys.path.append(folder)
+    spec = importlib.util.spec_from_file_location("train_params", path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{path} is not a Python file (.py)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["train_params"] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UserError(f"cannot load {_describe(error, path)}") from error
+    params_class = getattr(module, "TrainParams", None)
+    if not inspect.isclass(params_class) or not issubclass(
+        params_class, TrainParamsBase
+    ):
+        raise UserError(
+            f"{path} has no class TrainParams that derives from "
+            "tfagents_system.train_params_base.TrainParamsBase"
+        )
+    if inspect.isabstract(params_class):
+        missing = ", ".join(sorted(params_class.__abstractmethods__))
+        raise UserError(f"{path}: TrainParams must define {missing}")
+    return params_class
+
+
+def _describe(error: Exception, path: Path) -> str:
+    """Returns `file:line: Type: message`, the line being the last in `path`."""
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == str(path)
+    ]
+    if isinstance(error, SyntaxError) and error.lineno:
+        lines = [error.lineno]
+    place = f"{path}:{lines[-1]}" if lines else str(path)
+    return f"{place}: {type(error).__name__}: {error}"
+
+
+def _check_value(where: str, name: str, value: Any) -> None:
+    expected = ATTRIBUTE_TYPES[name]
+    if not _has_type(value, expected):
+        kind = getattr(expected, "__name__", str(expected).replace("typing.", ""))
+        raise UserError(f"{where} must be of type {kind}, got {value!r}")
+    if value is None or name not in CHECKS:
+        return
+    is_valid, requirement = CHECKS[name]
+    if not is_valid(value):
+        raise UserError(f"{where} {requirement}, got {value!r}")
+
+
+def _has_type(value: Any, expected: Any) -> bool:
+    if expected is Any:
+        return True
+    if typing.get_origin(expected) is typing.Union:
+        return any(_has_type(value, kind) for kind in typing.get_args(expected))
+    if typing.get_origin(expected) is tuple:
+        return isinstance(value, (tuple, list)) and all(
+            _has_type(item, int) for item in value
+        )
+    if expected is float:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return is_number and math.isfinite(value)
+    if expected is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, expected)

@@ -1,0 +1,28 @@
+"""Errors that a person can act on, and how the commands show them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Callable
+
+
+class UserError(Exception):
+    """Bad input from a user; the message is one line: what, where, what to do."""
+
+
+def run_command(main: Callable[[], int]) -> int:
+    """Runs a command's main and turns expected failures into one line.
+
+    Args:
+      main: The command; returns its exit code.
+
+    Returns:
+      The exit code: main's own, 2 for a `UserError`, 130 for Ctrl-C.
+    """
+    try:
+        return main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130

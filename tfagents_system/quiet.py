@@ -1,0 +1,43 @@
+"""Imports TensorFlow, gym and PyBullet without their banners."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+
+
+def quiet_imports() -> None:
+    """Turns off banners that say nothing about this run; call before the imports.
+
+    - TensorFlow: that there is no GPU, that CUDA's parts register twice, and which
+      CPU instructions it has (all of it C++ log; Python errors are not affected).
+    - gym: that gymnasium exists; gym 0.23 is what TF-Agents 0.19 needs.
+    - gym: that bounds given as float64 lose precision as float32, which is meant.
+    - TensorFlow's policy export: that names like `0/reward` become `arg_0_reward`,
+      and that TF-Agents' distributions must be importable to load a SavedModel.
+    - AutoGraph: that code which TF-Agents wrote compares with `is ()`.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        from gym_notices import notices
+    except ImportError:
+        pass
+    else:
+        notices.notices.clear()
+    for message in (
+        ".*Box bound precision lowered.*",
+        "Encoding a StructuredValue with type",
+        '"is( not)?" with ',
+    ):
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)
+    logging.getLogger("absl").addFilter(_is_worth_logging)
+
+
+def _is_worth_logging(record: logging.LogRecord) -> bool:
+    message = record.getMessage()
+    return (
+        "is not a valid tf.function parameter name" not in message
+        and "with unsupported characters which will be renamed" not in message
+    )
