@@ -1,0 +1,165 @@
+"""The experience and variables edges, against a real Reverb server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import reverb
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfagents_system import ports
+from tfagents_system.algorithm.specs import Specs
+from tfagents_system.dataflow import replay, variables
+from tfagents_system.dataflow.rate_limiter import Pacing, make_pacing
+from tfagents_system.dataflow.rows import RowCodec
+from tfagents_system.errors import UserError
+
+CODEC = RowCodec(
+    Specs(tf.TensorSpec((3,), tf.float32), tf.TensorSpec((1,), tf.float32))
+)
+PACING = Pacing(capacity=100, min_size=10, samples_per_insert=4.0, slack_samples=400.0)
+
+
+class GaveUp(Exception):
+    """Raised out of a wait."""
+
+
+def give_up(waited_secs: float) -> None:
+    raise GaveUp(waited_secs)
+
+
+def row(value: float) -> tuple[NDArray[Any], ...]:
+    """Returns a packed transition that holds one value throughout."""
+    return CODEC.pack(
+        np.full(3, value), np.full(1, value), value, 1.0, np.full(3, value)
+    )
+
+
+@pytest.fixture
+def server(free_port: int) -> Iterator[int]:
+    """Yields the port of a replay server."""
+    server = reverb.Server(replay.make_tables(CODEC, PACING), port=free_port)
+    yield free_port
+    server.stop()
+
+
+def insert(port: int, count: int) -> None:
+    """Writes rows with the values 0, 1, 2, ..."""
+    writer = replay.ExperienceWriter(replay.connect(port))
+    for value in range(count):
+        writer.write(row(value), give_up)
+    writer.flush(give_up)
+
+
+def test_rows_travel_from_writer_to_batch(server: int) -> None:
+    insert(server, 20)
+    info = replay.read_replay(replay.connect(server))
+    assert info is not None
+    assert (info.num_rows, info.num_inserts, info.has_policy) == (20, 20, False)
+    dataset = replay.make_dataset(server, CODEC, batch_size=8, prefetch_batches=1)
+    columns = next(iter(dataset))
+    transition = CODEC.unpack(columns)
+    values = transition.next_time_step.reward.numpy()
+    assert values.shape == (8,)
+    assert set(values) <= set(range(20))
+    np.testing.assert_array_equal(transition.time_step.observation[:, 1], values)
+    np.testing.assert_array_equal(transition.next_time_step.observation[:, 2], values)
+
+
+def test_writer_is_held_within_an_episode(server: int) -> None:
+    # max_diff is 4 * 10 + 400: 110 rows without a sample, and those under way.
+    with pytest.raises(GaveUp):
+        insert(server, 1000)
+    info = replay.read_replay(replay.connect(server))
+    assert info is not None
+    assert 105 <= info.num_inserts <= 110
+
+
+def test_learner_is_held_until_there_is_enough(server: int) -> None:
+    dataset = replay.make_dataset(server, CODEC, batch_size=4, prefetch_batches=1)
+    got: list[Any] = []
+    thread = threading.Thread(target=lambda: got.append(next(iter(dataset))))
+    thread.start()
+    insert(server, 9)
+    time.sleep(0.5)
+    assert not got
+    insert(server, 1)
+    thread.join(10)
+    assert len(got) == 1
+
+
+def test_prefetched_samples_stay_within_the_slack(load: Any, free_port: int) -> None:
+    params = load(train_params={"n_buffer_init_episodes": 1, "num_steps_per_iter": 1})
+    pacing = make_pacing(params)
+    server = reverb.Server(replay.make_tables(CODEC, pacing), port=free_port)
+    writer = replay.ExperienceWriter(replay.connect(free_port))
+    for value in range(pacing.min_size):
+        writer.write(row(value), give_up)
+    writer.flush(give_up)
+    dataset = replay.make_dataset(
+        free_port, CODEC, params.train_batch_size, params.prefetch_batches
+    )
+    iterator = iter(dataset)
+    next(iterator)
+    time.sleep(0.5)  # Let the pipeline fill as far as it will.
+    info = replay.read_replay(replay.connect(free_port))
+    assert info is not None
+    assert info.num_samples <= pacing.slack_samples
+    server.stop()
+
+
+def test_pacing_follows_from_the_iteration(load: Any) -> None:
+    params = load(
+        horizon=1000,
+        train_params={
+            "num_steps_per_iter": 500,
+            "train_batch_size": 256,
+            "n_buffer_init_episodes": 10,
+        },
+    )
+    pacing = make_pacing(params)
+    assert pacing.samples_per_insert == 128
+    assert (pacing.capacity, pacing.min_size) == (350_000, 10_000)
+    assert pacing.max_diff - pacing.min_diff == 2 * 500 * 256
+
+
+def test_policy_is_published_and_pulled(server: int) -> None:
+    client = replay.connect(server)
+    publisher = variables.PolicyPublisher(client)
+    for train_step in (0, 7):
+        arrays = [np.full((2, 3), train_step, np.float32), np.zeros(3, np.float32)]
+        publisher.publish(variables.PublishedPolicy(train_step, arrays))
+    info = replay.read_replay(client)
+    assert info is not None
+    assert info.has_policy
+    policy = variables.pull_policy(client)
+    assert policy.train_step == 7
+    targets = [tf.Variable(tf.zeros((2, 3))), tf.Variable(tf.ones(3))]
+    variables.assign(targets, policy)
+    np.testing.assert_array_equal(targets[0], np.full((2, 3), 7))
+    np.testing.assert_array_equal(targets[1], np.zeros(3))
+
+
+def test_absent_server_is_no_answer_and_no_hang(free_port: int) -> None:
+    started = time.monotonic()
+    assert replay.read_replay(replay.connect(free_port), timeout_secs=1) is None
+    assert time.monotonic() - started < 30
+
+
+def test_second_server_on_one_port_is_refused(server: int) -> None:
+    with pytest.raises(UserError, match=f"port {server} is taken"):
+        ports.check_free(server)
+    with pytest.raises(UserError, match="is taken"):
+        ports.choose_port({"SAC_REVERB_PORT": str(server)})
+
+
+@pytest.mark.parametrize("text", ["0", "70000", "http"])
+def test_bad_port_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="SAC_REVERB_PORT"):
+        ports.choose_port({"SAC_REVERB_PORT": text})

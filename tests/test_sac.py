@@ -1,0 +1,154 @@
+"""The agent: each hyperparameter reaches it, and it learns."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tf_agents.specs import tensor_spec
+
+from tests.conftest import PENDULUM_PARAMS
+from tfagents_system.algorithm import sac
+from tfagents_system.algorithm.specs import Specs
+from tfagents_system.dataflow.rows import RowCodec
+
+
+def build(load: Callable[..., Any], specs: Specs, **train_params: Any) -> Any:
+    """Builds the agent with overridden attributes."""
+    return sac.build_agent(load(train_params=train_params), specs)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("discount", 0.5, lambda a: a._gamma),
+        ("target_update_tau", 0.25, lambda a: a._target_update_tau),
+        ("target_update_period", 7, lambda a: a._target_update_period),
+        ("gradient_clipping", 2.0, lambda a: a._gradient_clipping),
+        ("sac_log_alpha", -1.0, lambda a: a._log_alpha.numpy()),
+        ("target_entropy", -3.5, lambda a: a._target_entropy),
+        ("reward_scale_factor", 0.1, lambda a: a._reward_scale_factor),
+        ("actor_learning_rate", 0.125, lambda a: a._actor_optimizer.learning_rate),
+        ("critic_learning_rate", 0.125, lambda a: a._critic_optimizer.learning_rate),
+        ("alpha_learning_rate", 0.125, lambda a: a._alpha_optimizer.learning_rate),
+        (
+            "actor_fc_layer_params",
+            [5],
+            lambda a: [a._actor_network.variables[0].shape[1]],
+        ),
+        (
+            "critic_joint_fc_layer_params",
+            [5],
+            lambda a: [a._critic_network_2.variables[0].shape[1]],
+        ),
+    ],
+)
+def test_attribute_reaches_the_agent(
+    load: Callable[..., Any],
+    pendulum: tuple[Any, Any, Specs],
+    name: str,
+    value: Any,
+    read: Callable[[Any], Any],
+) -> None:
+    default = read(build(load, pendulum[2]))
+    changed = read(build(load, pendulum[2], **{name: value}))
+    assert np.all(changed == value)
+    assert np.any(default != value)
+
+
+def batch(codec: RowCodec, count: int, discount: float) -> Any:
+    """Returns transitions whose reward is 1 and whose action does not matter."""
+    rng = np.random.default_rng(0)
+    packed = [
+        codec.pack(
+            rng.normal(size=3), rng.uniform(-2, 2, 1), 1.0, discount, rng.normal(size=3)
+        )
+        for _ in range(count)
+    ]
+    return codec.unpack(
+        tuple(tf.constant(np.stack(column)[:, None]) for column in zip(*packed))
+    )
+
+
+def test_critic_learns_the_value_of_a_terminal_reward(
+    load: Callable[..., Any], pendulum: tuple[Any, Any, Specs]
+) -> None:
+    agent = build(load, pendulum[2], critic_learning_rate=0.01)
+    transitions = batch(RowCodec(pendulum[2]), 64, discount=0.0)
+    before = sac.diagnose(agent, transitions)
+    train = tf.function(agent.train)
+    for _ in range(200):
+        train(transitions)
+    after = sac.diagnose(agent, transitions)
+    for critic in ("Q/critic_1", "Q/critic_2"):
+        assert abs(float(after[critic]) - 1) < 0.1 < abs(float(before[critic]) - 1)
+    assert int(agent.train_step_counter.numpy()) == 200
+
+
+def test_truncated_step_bootstraps_and_terminal_does_not(
+    load: Callable[..., Any], pendulum: tuple[Any, Any, Specs]
+) -> None:
+    agent = build(load, pendulum[2])
+    codec = RowCodec(pendulum[2])
+    for network in (agent._target_critic_network_1, agent._target_critic_network_2):
+        network.variables[-1].assign([100.0])  # The bias: every Q value is near 100.
+    losses = {
+        discount: float(agent.loss(batch(codec, 16, discount)).extra.critic_loss)
+        for discount in (0.0, 1.0)
+    }
+    assert losses[0.0] < 10
+    assert losses[1.0] > 1000
+
+
+def test_combiner_feeds_a_nested_observation_to_all_networks(
+    load: Callable[..., Any],
+) -> None:
+    params = load(
+        PENDULUM_PARAMS
+        + "        \n"
+        + "import tensorflow as tf\n"
+        + "TrainParams.preprocessing_combiner = tf.keras.layers.Lambda("
+        + "lambda x: x['obs'])\n"
+    )
+    action = tensor_spec.BoundedTensorSpec((1,), tf.float32, -1.0, 1.0)
+    specs = Specs(
+        {
+            "obs": tf.TensorSpec((3,), tf.float32),
+            "aux": {"successful": tf.TensorSpec((), tf.bool)},
+        },
+        action,
+    )
+    agent = sac.build_agent(params, specs)
+    codec = RowCodec(specs)
+    observation = {"obs": np.ones(3), "aux": {"successful": True}}
+    row = codec.pack(observation, np.zeros(1), 1.0, 1.0, observation)
+    transitions = codec.unpack(tuple(tf.constant(c)[None, None] for c in row))
+    loss = agent.train(transitions)
+    assert np.isfinite(loss.loss.numpy())
+    assert agent._critic_network_1.variables[0].shape == (3 + 1, 16)
+
+
+def test_workers_with_different_seeds_explore_differently(
+    load: Callable[..., Any], pendulum: tuple[Any, Any, Specs]
+) -> None:
+    from tf_agents.policies import py_tf_eager_policy
+
+    params, env, specs = pendulum
+    time_step = env.reset()
+    actions = []
+    variables = None
+    for seed in (1, 2, 1):
+        tf.random.set_seed(seed)
+        agent = sac.build_agent(params, specs)
+        policy = py_tf_eager_policy.PyTFEagerPolicy(
+            agent.collect_policy, use_tf_function=True
+        )
+        if variables is None:
+            variables = [v.numpy() for v in agent.collect_policy.variables()]
+        for variable, value in zip(agent.collect_policy.variables(), variables):
+            variable.assign(value)
+        actions.append([policy.action(time_step).action for _ in range(5)])
+    assert not np.allclose(actions[0], actions[1])
+    np.testing.assert_allclose(actions[0], actions[2])

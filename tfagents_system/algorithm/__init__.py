@@ -1,0 +1,1 @@
+"""What is learned: specs, networks and the SAC agent. No processes, no Reverb."""

@@ -1,0 +1,1 @@
+"""All that crosses a process boundary: experience, policy variables, pacing."""

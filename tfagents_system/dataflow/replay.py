@@ -1,0 +1,184 @@
+"""The replay: its tables, its clients, and what a client may ask of it.
+
+Reverb waits for ever by default. Whatever waits here takes a callback, so that the
+caller can say for whom it waits, and give up.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any, Callable
+
+import reverb
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfagents_system.dataflow.rate_limiter import Pacing
+from tfagents_system.dataflow.rows import RowCodec
+
+EXPERIENCE_TABLE = "experience"
+VARIABLES_TABLE = "variables"
+
+# Rows that a worker may have under way. Above this, `write` waits for the replay
+# server, so that the rate limiter holds a worker within an episode too; Reverb warns
+# from 50 on.
+MAX_PENDING_ROWS = 32
+FLUSH_TIMEOUT_MS = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class ReplayInfo:
+    """What the replay server says of itself.
+
+    Attributes:
+      num_rows: Transitions in the replay.
+      num_inserts: Transitions ever inserted: the env steps of the whole training.
+      num_samples: Transitions ever sampled, those in flight included.
+      has_policy: Whether the learner has published a policy.
+    """
+
+    num_rows: int
+    num_inserts: int
+    num_samples: int
+    has_policy: bool
+
+
+def make_tables(codec: RowCodec, pacing: Pacing) -> list[reverb.Table]:
+    """Makes the experience table and the table of the newest policy variables."""
+    return [
+        reverb.Table(
+            name=EXPERIENCE_TABLE,
+            sampler=reverb.selectors.Uniform(),
+            remover=reverb.selectors.Fifo(),
+            max_size=pacing.capacity,
+            rate_limiter=reverb.rate_limiters.SampleToInsertRatio(
+                samples_per_insert=pacing.samples_per_insert,
+                min_size_to_sample=pacing.min_size,
+                error_buffer=(pacing.min_diff, pacing.max_diff),
+            ),
+            signature=codec.signature,
+        ),
+        # No signature: Reverb restores a signature with its checkpoint and would then
+        # refuse the variables of a changed network.
+        reverb.Table(
+            name=VARIABLES_TABLE,
+            sampler=reverb.selectors.Fifo(),
+            remover=reverb.selectors.Fifo(),
+            max_size=1,
+            rate_limiter=reverb.rate_limiters.MinSize(1),
+        ),
+    ]
+
+
+def server_address(port: int) -> str:
+    """Returns the address of a replay server on this machine."""
+    return f"localhost:{port}"
+
+
+def connect(port: int) -> reverb.Client:
+    """Returns a client of the replay server; it connects when it is used."""
+    return reverb.Client(server_address(port))
+
+
+def read_replay(client: reverb.Client, timeout_secs: int = 2) -> ReplayInfo | None:
+    """Asks the replay server for its state.
+
+    Args:
+      client: The client.
+      timeout_secs: How long to wait for the answer, whole seconds.
+
+    Returns:
+      The state, or None if the server does not answer.
+    """
+    try:
+        tables = client.server_info(timeout=timeout_secs)
+    except (reverb.errors.ReverbError, RuntimeError):
+        return None
+    experience = tables[EXPERIENCE_TABLE]
+    limiter = experience.rate_limiter_info
+    return ReplayInfo(
+        num_rows=experience.current_size,
+        num_inserts=limiter.insert_stats.completed,
+        num_samples=limiter.sample_stats.completed,
+        has_policy=tables[VARIABLES_TABLE].current_size > 0,
+    )
+
+
+class ExperienceWriter:
+    """Writes a worker's transitions into the replay, one row an item."""
+
+    def __init__(self, client: reverb.Client) -> None:
+        """Opens a writer.
+
+        Args:
+          client: The client; a restart of the server is survived, and rows that were
+            under way are sent again.
+        """
+        self._writer = client.trajectory_writer(num_keep_alive_refs=1)
+
+    def write(
+        self, columns: tuple[NDArray[Any], ...], on_wait: Callable[[float], None]
+    ) -> None:
+        """Writes one packed transition; waits while too many are under way.
+
+        Args:
+          columns: One array of shape (width,) for each column of the row.
+          on_wait: Called about every second of waiting with the seconds waited so
+            far; may raise to give up.
+        """
+        self._writer.append(columns)
+        self._writer.create_item(
+            EXPERIENCE_TABLE,
+            priority=1.0,
+            trajectory=tf.nest.map_structure(
+                lambda column: column[-1:], self._writer.history
+            ),
+        )
+        self._flush(MAX_PENDING_ROWS, on_wait)
+
+    def flush(self, on_wait: Callable[[float], None]) -> None:
+        """Waits until the server has confirmed every row; `on_wait` as in `write`."""
+        self._flush(0, on_wait)
+
+    def _flush(self, max_pending: int, on_wait: Callable[[float], None]) -> None:
+        started = time.monotonic()
+        while True:
+            try:
+                self._writer.flush(max_pending, timeout_ms=FLUSH_TIMEOUT_MS)
+                return
+            except reverb.errors.DeadlineExceededError:
+                on_wait(time.monotonic() - started)
+
+
+def make_dataset(
+    port: int, codec: RowCodec, batch_size: int, prefetch_batches: int
+) -> tf.data.Dataset:
+    """Makes the learner's input: batches of rows sampled uniformly.
+
+    Args:
+      port: TCP port of the replay server.
+      codec: Layout of the rows.
+      batch_size: Transitions in a batch (B).
+      prefetch_batches: Batches fetched ahead.
+
+    Returns:
+      An endless dataset of tuples, one tensor of shape (B, T=1, width) a column.
+    """
+    signature = codec.signature
+    dataset = reverb.TrajectoryDataset(
+        server_address=server_address(port),
+        table=EXPERIENCE_TABLE,
+        dtypes=tuple(spec.dtype for spec in signature),
+        shapes=tuple(spec.shape for spec in signature),
+        max_in_flight_samples_per_worker=batch_size,
+        # A second one costs CPU time and is slower on few cores.
+        num_workers_per_iterator=1,
+    )
+    # Batch first: whatever comes before it runs for each transition.
+    dataset = dataset.batch(batch_size, drop_remainder=True)
+    dataset = dataset.map(lambda sample: sample.data)
+    dataset = dataset.prefetch(prefetch_batches)
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 2
+    return dataset.with_options(options)

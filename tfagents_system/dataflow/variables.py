@@ -1,0 +1,76 @@
+"""The newest policy variables, from the learner to the workers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import reverb
+import tensorflow as tf
+from numpy.typing import NDArray
+from tf_agents.agents import tf_agent
+
+from tfagents_system.dataflow import replay
+
+
+def policy_variables(agent: tf_agent.TFAgent) -> list[tf.Variable]:
+    """Returns what acting needs, in the order in which it is published."""
+    variables = {
+        id(variable): variable
+        for policy in (agent.collect_policy, agent.policy)
+        for variable in policy.variables()
+    }
+    return list(variables.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class PublishedPolicy:
+    """One version of the policy.
+
+    Attributes:
+      train_step: Gradient steps that made it.
+      arrays: Values of `policy_variables`.
+    """
+
+    train_step: int
+    arrays: Sequence[NDArray[Any]]
+
+
+class PolicyPublisher:
+    """Puts the policy where the workers find it.
+
+    Attributes:
+      last: What was published last, for a replay server that lost it.
+    """
+
+    def __init__(self, client: reverb.Client) -> None:
+        """Publishes through the given client."""
+        self._client = client
+        self.last: PublishedPolicy | None = None
+
+    def publish(self, policy: PublishedPolicy) -> None:
+        """Publishes a policy; waits while the replay server is away."""
+        self.last = policy
+        self._client.insert(
+            [np.int64(policy.train_step), *policy.arrays],
+            {replay.VARIABLES_TABLE: 1.0},
+        )
+
+
+def pull_policy(client: reverb.Client) -> PublishedPolicy:
+    """Returns the newest policy; call it when one has been published.
+
+    With none there it would wait in Reverb, which no signal handler interrupts.
+    """
+    sample = next(client.sample(replay.VARIABLES_TABLE, emit_timesteps=False))
+    # Reverb adds a leading dimension of one time step.
+    train_step, *arrays = (array[0] for array in sample.data)
+    return PublishedPolicy(int(train_step), arrays)
+
+
+def assign(variables: Sequence[tf.Variable], policy: PublishedPolicy) -> None:
+    """Assigns a pulled policy to the variables of an agent built the same way."""
+    for variable, array in zip(variables, policy.arrays):
+        variable.assign(array)

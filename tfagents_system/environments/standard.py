@@ -1,0 +1,231 @@
+"""What the framework adds around every environment, and how it builds them.
+
+The archived system fed the environment's time steps to the agent as they came, and
+with gym 0.23 each episode cut by a time limit was stored as a true terminal.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tf_agents.environments import py_environment, wrappers
+from tf_agents.specs import array_spec
+from tf_agents.trajectories import time_step as ts
+
+from tfagents_system.configuration import call_hook
+from tfagents_system.errors import UserError
+from tfagents_system.train_params_base import TrainParamsBase
+
+
+def _as_float32_spec(spec: array_spec.ArraySpec) -> array_spec.ArraySpec:
+    if spec.dtype != np.float64:
+        return spec
+    if isinstance(spec, array_spec.BoundedArraySpec):
+        return array_spec.BoundedArraySpec(
+            spec.shape,
+            np.float32,
+            spec.minimum.astype(np.float32),
+            spec.maximum.astype(np.float32),
+            spec.name,
+        )
+    return array_spec.ArraySpec(spec.shape, np.float32, spec.name)
+
+
+def _has_float64(specs: Any) -> bool:
+    return any(spec.dtype == np.float64 for spec in tf.nest.flatten(specs))
+
+
+class StandardEnvironment(wrappers.PyEnvironmentBaseWrapper):
+    """Float32 throughout, and a time limit is not a terminal state.
+
+    - float64 observations, rewards and discounts become float32; actions go to the
+      environment in its own dtype.
+    - Where gym says that its time limit ended the episode, the discount is 1, so
+      that the critic bootstraps (gym 0.23 and TF-Agents 0.19 together give 0).
+    """
+
+    def __init__(self, env: py_environment.PyEnvironment) -> None:
+        """Wraps an environment.
+
+        Args:
+          env: What `env_ctor` returned.
+        """
+        super().__init__(env)
+        self._action_dtypes = tf.nest.map_structure(
+            lambda spec: spec.dtype, env.action_spec()
+        )
+        self._casts_action = _has_float64(env.action_spec())
+        self._casts_observation = _has_float64(env.observation_spec())
+        self._observation_spec = tf.nest.map_structure(
+            _as_float32_spec, env.observation_spec()
+        )
+        self._action_spec = tf.nest.map_structure(_as_float32_spec, env.action_spec())
+
+    def observation_spec(self) -> Any:
+        """Returns the observation spec with float32 for float64."""
+        return self._observation_spec
+
+    def action_spec(self) -> Any:
+        """Returns the action spec with float32 for float64."""
+        return self._action_spec
+
+    def reward_spec(self) -> array_spec.ArraySpec:
+        """Returns a float32 scalar."""
+        return array_spec.ArraySpec((), np.float32, "reward")
+
+    def _reset(self) -> ts.TimeStep:
+        return self._standard(self._env.reset())
+
+    def _step(self, action: Any) -> ts.TimeStep:
+        if self._casts_action:
+            action = tf.nest.map_structure(
+                lambda array, dtype: np.asarray(array, dtype),
+                action,
+                self._action_dtypes,
+            )
+        time_step = self._standard(self._env.step(action))
+        if time_step.is_last() and time_step.discount == 0 and self._was_truncated():
+            time_step = time_step._replace(discount=np.float32(1))
+        return time_step
+
+    def _standard(self, time_step: ts.TimeStep) -> ts.TimeStep:
+        observation = time_step.observation
+        if self._casts_observation:
+            observation = tf.nest.map_structure(
+                lambda array, spec: np.asarray(array, spec.dtype),
+                observation,
+                self._observation_spec,
+            )
+        return ts.TimeStep(
+            time_step.step_type,
+            np.float32(time_step.reward),
+            np.float32(time_step.discount),
+            observation,
+        )
+
+    def _was_truncated(self) -> bool:
+        try:
+            info = self._env.get_info()
+        except NotImplementedError:  # A PyEnvironment need not have any.
+            return False
+        return isinstance(info, dict) and bool(info.get("TimeLimit.truncated", False))
+
+
+def _call_env_ctor(
+    params: TrainParamsBase, args: tuple[Any, ...], kwargs: dict[str, Any], seed: int
+) -> py_environment.PyEnvironment:
+    """Calls `env_ctor` in the way its signature wants the seed.
+
+    Params files of the archived system take it as the first positional argument, as
+    a keyword, or not at all.
+    """
+    parameters = inspect.signature(params.env_ctor).parameters
+    names = list(parameters)
+    if names and names[0] == "seed":
+        return params.env_ctor(seed, *args, **kwargs)
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    if takes_any or "seed" in parameters:
+        kwargs = {**kwargs, "seed": seed}
+    return params.env_ctor(*args, **kwargs)
+
+
+def _standardize(env: Any, params: TrainParamsBase) -> py_environment.PyEnvironment:
+    if not isinstance(env, py_environment.PyEnvironment):
+        raise UserError(
+            "env_ctor must return a tf_agents PyEnvironment, got "
+            f"{type(env).__name__}; tf_agents.environments.suite_gym.wrap_env wraps "
+            "a gym.Env"
+        )
+    if env.batched:
+        raise UserError("env_ctor must return one environment, not a batch of them")
+    return wrappers.TimeLimit(StandardEnvironment(env), params.env_config["horizon"])
+
+
+def make_collect_env(
+    params: TrainParamsBase, worker: int, seed: int
+) -> py_environment.PyEnvironment:
+    """Builds the environment that a worker collects in.
+
+    Args:
+      params: The user's `TrainParams`.
+      worker: The worker's number.
+      seed: Seed of the environment.
+
+    Returns:
+      The user's environment: float32, ending at `horizon` at the latest.
+
+    Raises:
+      UserError: `env_ctor` did not return one PyEnvironment.
+    """
+    args, kwargs = call_hook(params.collect_env_args_kwargs, id=worker)
+    return _standardize(_call_env_ctor(params, args, kwargs, seed), params)
+
+
+def make_eval_env(
+    params: TrainParamsBase,
+    worker: int,
+    seed: int,
+    collect_env: py_environment.PyEnvironment | None = None,
+) -> py_environment.PyEnvironment:
+    """Builds the environment that a worker evaluates in.
+
+    Args:
+      params: The user's `TrainParams`.
+      worker: The worker's number.
+      seed: Seed of the environment.
+      collect_env: Its environment to collect in, offered to the user's hook without
+        the framework's wrappers; None: made if the hook takes it.
+
+    Returns:
+      As `make_collect_env`.
+    """
+    hook = params.eval_env_args_kwargs
+    overridden = type(params).eval_env_args_kwargs is not (
+        TrainParamsBase.eval_env_args_kwargs
+    )
+    parameters = inspect.signature(hook).parameters.values()
+    takes_it = overridden and any(
+        p.name == "collect_env" or p.kind is p.VAR_KEYWORD for p in parameters
+    )
+    if collect_env is None and takes_it:
+        collect_env = make_collect_env(params, worker, seed)
+    args, kwargs = call_hook(
+        hook,
+        id=worker,
+        collect_env=None if collect_env is None else unwrap(collect_env),
+    )
+    return _standardize(_call_env_ctor(params, args, kwargs, seed), params)
+
+
+def unwrap(env: py_environment.PyEnvironment) -> py_environment.PyEnvironment:
+    """Returns what the user's `env_ctor` returned."""
+    return env.wrapped_env().wrapped_env()
+
+
+def check_spaces(env: py_environment.PyEnvironment) -> None:
+    """Checks that SAC can act in an environment.
+
+    Raises:
+      UserError: The action is not one bounded float vector, or its bounds are not
+        finite.
+    """
+    actions = tf.nest.flatten(env.action_spec())
+    if len(actions) != 1:
+        raise UserError(f"SAC needs one action array, the environment has {actions}")
+    action = actions[0]
+    if action.dtype != np.float32 or not isinstance(
+        action, array_spec.BoundedArraySpec
+    ):
+        raise UserError(f"SAC needs continuous bounded actions, got {action}")
+    # The spec has turned infinite bounds into the largest float already.
+    largest = np.finfo(np.float32).max
+    if np.any(action.minimum <= -largest) or np.any(action.maximum >= largest):
+        raise UserError(
+            f"the action bounds must be finite, got {action}; squashed actions are "
+            "scaled to them"
+        )
+    if np.any(action.minimum >= action.maximum):
+        raise UserError(f"each action's minimum must be below its maximum: {action}")

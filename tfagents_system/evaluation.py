@@ -1,0 +1,45 @@
+"""What several episodes came to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from tfagents_system.acting import EpisodeResult
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """Statistics over episodes.
+
+    Attributes:
+      mean_return: Mean of the undiscounted returns.
+      std_return: Their standard deviation over the episodes.
+      mean_length: Mean of the lengths, env steps.
+      num_episodes: How many.
+    """
+
+    mean_return: float
+    std_return: float
+    mean_length: float
+    num_episodes: int
+
+    def __str__(self) -> str:
+        """Formats it in one line."""
+        return (
+            f"return {self.mean_return:.3f} ± {self.std_return:.3f}, "
+            f"length {self.mean_length:.1f}, {self.num_episodes} episodes"
+        )
+
+
+def summarize(results: Sequence[EpisodeResult]) -> Summary:
+    """Summarizes at least one episode."""
+    returns = [result.episode_return for result in results]
+    return Summary(
+        mean_return=float(np.mean(returns)),
+        std_return=float(np.std(returns)),
+        mean_length=float(np.mean([result.length for result in results])),
+        num_episodes=len(results),
+    )
