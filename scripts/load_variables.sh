@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Sourced by launch_training.sh, status.sh and stop_training.sh.
+
+# load_variables REPOSITORY FILE: exports what a training variables file assigns, as the
+# archived system did; SAC_* values that are in the environment already win.
+load_variables() {
+  local repository=$1 file=$2 name
+  local -A given=()
+  # Paths are relative to where the user is, or else to the repository.
+  [[ -f "$file" ]] || file=$repository/$file
+  if [[ ! -f "$file" ]]; then
+    echo "error: no variables file $2" >&2
+    exit 2
+  fi
+  if ! bash -n "$file"; then
+    echo "error: $2 is not a valid shell script, see above" >&2
+    exit 2
+  fi
+  file=$(cd "$(dirname "$file")" && pwd)/$(basename "$file")
+  for name in "${!SAC_@}"; do
+    given[$name]=${!name}
+  done
+  # Users' files need not be written for -e and -u, and may source their neighbours
+  # relative to the repository, as the archived system's do.
+  set +eu
+  set -a
+  pushd "$repository" >/dev/null
+  # shellcheck disable=SC1090
+  source "$file"
+  popd >/dev/null
+  set +a
+  set -eu
+  for name in "${!given[@]}"; do
+    export "$name=${given[$name]}"
+  done
+}

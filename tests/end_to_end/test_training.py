@@ -1,0 +1,394 @@
+"""One real training under real supervise: killed, stopped, resumed, evaluated.
+
+The params file is written as for the archived framework: hooks without arguments,
+an environment built by `suite_pybullet.load`, the seed as a keyword.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable
+
+import imageio
+import numpy as np
+import psutil
+import pytest
+import tensorflow as tf
+
+from tests.conftest import REPOSITORY
+from tfagents_system import supervision
+from tfagents_system.checkpoint import list_generations
+from tfagents_system.experiment import Experiment, read_json
+from tfagents_system.progress import read_status
+
+ARCHIVED_PARAMS = """
+from tfagents_system.train_params_base import TrainParamsBase
+from tf_agents.environments import suite_pybullet, PyEnvironment
+
+NAME = 'InvertedPendulumSwingupBulletEnv-v0'
+
+class TrainParams(TrainParamsBase):
+  def __init__(self, env_config: dict):
+    super(TrainParams, self).__init__(env_config)
+    self.num_iter = 400
+    self.num_steps_per_iter = 20
+    self.n_train_episodes_per_iter = 1
+    self.n_buffer_init_episodes = 5
+    self.n_episodes_in_buffer = 200
+    self.n_eval_episodes = 1
+    self.train_batch_size = 32
+    self.log_period_itrs = 5
+    self.checkpoint_period_itrs = 20
+    self.eval_period_itrs = 50
+    self.actor_fc_layer_params = (32, 32)
+    self.critic_joint_fc_layer_params = (32, 32)
+
+  def env_ctor(self, *args, **kwargs):
+    seed = kwargs.pop('seed', None)
+    env: PyEnvironment = suite_pybullet.load(*args, **kwargs)
+    if seed is not None:
+      env.seed(int(seed))
+    return env
+
+  def collect_env_args_kwargs(self):
+    return (NAME, ), dict(max_episode_steps=self.env_config['horizon'])
+
+  def eval_env_args_kwargs(self):
+    return (NAME, ), dict(max_episode_steps=self.env_config['horizon'])
+"""
+HORIZON = 50
+WARM_UP_ROWS = 5 * HORIZON
+SERVICES = ("replay_server", "learner", "collect_worker_0", "collect_worker_1")
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def wait_for(condition: Callable[[], Any], what: str, timeout_secs: float = 120) -> Any:
+    """Waits for a condition; returns its value."""
+    deadline = time.monotonic() + timeout_secs
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"gave up waiting for {what}"
+        time.sleep(0.2)
+    return value
+
+
+class Run:
+    """One experiment and the launcher that trains it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.experiment = Experiment(folder / "logs of 'mine' ü")
+        params = folder / "old_params.py"
+        params.write_text(ARCHIVED_PARAMS)
+        config = folder / "old_config.json"
+        config.write_text(json.dumps({"horizon": HORIZON}))
+        self.variables = folder / "training_variables.sh"
+        self.variables.write_text(
+            "SAC_NUM_COLLECT_WORKERS=2\n"
+            'SAC_EXP_NAME="overridden below"\n'
+            f"SAC_PARAMS={params}\nSAC_CONFIG={config}\n"
+        )
+        self.output = folder / "output"
+        self.launcher: subprocess.Popen[bytes] | None = None
+
+    def launch(self) -> None:
+        """Starts the launcher as a user would, in a session of its own."""
+        environment = {
+            **os.environ,
+            "SAC_EXP_DIR": str(self.experiment.root),
+            # A proxy must not come between the processes.
+            "http_proxy": "http://127.0.0.1:9",
+            "https_proxy": "http://127.0.0.1:9",
+        }
+        with self.output.open("ab") as output:
+            self.launcher = subprocess.Popen(
+                [REPOSITORY / "launch_training.sh", self.variables],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def has_ended(self) -> bool:
+        """Returns whether the launcher ended with 0; fails if with another code."""
+        assert self.launcher is not None
+        code = self.launcher.poll()
+        assert code in (None, 0), self.output.read_text()
+        return code == 0
+
+    def status(self, name: str, key: str, default: Any = 0) -> Any:
+        """Reads a field of a service's status."""
+        return read_status(self.experiment, name).get(key, default)
+
+    @property
+    def train_step(self) -> int:
+        """Gradient steps done, as the learner says."""
+        return int(self.status("learner", "train_step"))
+
+    def pid(self, name: str) -> int | None:
+        """Returns the pid of a service."""
+        return supervision.pid_of(self.experiment, name)
+
+    def pids(self) -> dict[str, int]:
+        """Returns the pids of all services; waits until all are up."""
+        wait_for(lambda: all(self.pid(name) for name in SERVICES), "all services")
+        return {name: self.pid(name) or 0 for name in SERVICES}
+
+    def wait_for_progress(self, train_steps: int = 40) -> None:
+        """Waits until more gradient steps are taken from new experience."""
+        before = self.train_step
+        wait_for(lambda: self.train_step >= before + train_steps, "train steps")
+
+    def log(self, name: str) -> str:
+        """Returns all of a service's log."""
+        return self.experiment.service_log(name).read_text()
+
+    def assert_nothing_is_left(self) -> None:
+        """Asserts that no process works on this experiment."""
+        assert not supervision.is_running(self.experiment)
+        left = [
+            process.info
+            for process in psutil.process_iter(["pid", "cmdline", "status"])
+            if str(self.experiment.root) in " ".join(process.info["cmdline"] or [])
+        ]
+        assert left == []
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Yields a run that has trained for a little while; stops it in the end."""
+    run = Run(tmp_path_factory.mktemp("training"))
+    run.launch()
+    try:
+        wait_for(lambda: run.train_step > 60 or run.has_ended(), "first steps", 240)
+        yield run
+    finally:
+        print(run.output.read_text())
+        supervision.stop(run.experiment)
+        if run.launcher is not None and run.launcher.poll() is None:
+            run.launcher.kill()
+            run.launcher.wait()
+
+
+def test_training(run: Run, tmp_path: Path) -> None:
+    # One scenario in one test: its steps build on each other.
+    check_that_it_learns(run)
+    check_processes(run)
+    check_kills(run)
+    step = check_stop(run)
+    check_resume(run, step)
+    check_done(run)
+    check_summaries(run)
+    check_evaluation(run)
+
+
+def check_that_it_learns(run: Run) -> None:
+    assert run.train_step > 0
+    rows = run.status("replay_server", "env_steps")
+    assert rows >= WARM_UP_ROWS
+    # Random actions for the warm-up and not much longer: at most one more episode of
+    # each worker, and what the limiter lets through while the learner compiles.
+    wait_for(
+        lambda: all(
+            run.status(f"collect_worker_{worker}", "policy_train_step") > 0
+            for worker in (0, 1)
+        ),
+        "the workers to act with a newer policy",
+    )
+    before = run.status("replay_server", "env_steps")
+    wait_for(lambda: run.status("replay_server", "env_steps") > before, "new rows")
+
+
+def check_processes(run: Run) -> None:
+    pids = run.pids()
+    assert len(set(pids.values())) == len(SERVICES)
+    plan = read_json(run.experiment.run)["services"]
+    assert [service["name"] for service in plan] == list(SERVICES)
+    for service in plan:
+        process = psutil.Process(pids[service["name"]])
+        assert sorted(process.cpu_affinity()) == sorted(service["cpus"])
+        parent = process.parent()
+        assert parent is not None
+        assert parent.name() == "supervise"
+        environment = process.environ()
+        assert environment["OMP_NUM_THREADS"] == str(len(service["cpus"]))
+        if service["name"].startswith("collect_worker"):
+            assert environment["SLURM_PROCID"] == service["name"][-1]
+
+
+def check_kills(run: Run) -> None:
+    for name in SERVICES:
+        before = run.pids()
+        env_steps = run.status("replay_server", "env_steps")
+        os.kill(before[name], signal.SIGKILL)
+        wait_for(is_replaced(run, name, before[name]), name)
+        after = run.pids()
+        others = [other for other in SERVICES if other != name]
+        assert [after[o] for o in others] == [before[o] for o in others]
+        run.wait_for_progress()
+        if name != "replay_server":
+            assert run.status("replay_server", "env_steps") >= env_steps
+    # supervise itself: its process must not be left beside a second one.
+    before = run.pids()
+    learner = psutil.Process(before["learner"])
+    supervise = learner.parent()
+    assert supervise is not None
+    supervise.kill()
+    wait_for(lambda: not learner.is_running(), "the learner to end with its supervise")
+    wait_for(is_replaced(run, "learner", learner.pid), "a new learner")
+    run.wait_for_progress()
+
+
+def is_replaced(run: Run, name: str, old_pid: int) -> Callable[[], bool]:
+    """Returns a condition: the service has another process than that."""
+    return lambda: run.pid(name) not in (None, old_pid)
+
+
+def check_stop(run: Run) -> int:
+    assert run.launcher is not None
+    started = time.monotonic()
+    os.kill(run.launcher.pid, signal.SIGINT)
+    assert run.launcher.wait(30) == 128 + signal.SIGINT
+    assert time.monotonic() - started < 20
+    run.assert_nothing_is_left()
+    generation = list_generations(run.experiment)[0]
+    assert generation.train_step == run.train_step  # Nothing learned was lost.
+    status = subprocess.run(
+        [REPOSITORY / "scripts" / "status.sh", run.experiment.root],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert ": stopped" in status
+    return generation.train_step
+
+
+def check_resume(run: Run, step: int) -> None:
+    warm_ups = run.log("collect_worker_0").count("random actions")
+    env_steps = run.status("replay_server", "env_steps")
+    run.launch()
+    run.pids()
+    wait_for(
+        lambda: "restored" in run.log("learner").rsplit("learner: pid", 1)[1],
+        "the learner to restore",
+    )
+    assert f"generation_{step:010d}" in run.log("learner").rsplit("restored", 1)[1]
+    wait_for(lambda: run.train_step > step, "more train steps")
+    run.wait_for_progress()
+    assert run.status("replay_server", "env_steps") >= env_steps
+    assert run.log("collect_worker_0").count("random actions") == warm_ups
+    # A second launcher on the same experiment is refused.
+    environment = {**os.environ, "SAC_EXP_DIR": str(run.experiment.root)}
+    second = subprocess.run(
+        [REPOSITORY / "launch_training.sh", run.variables],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert second.returncode == 2
+    assert "is being trained by the launcher with pid" in second.stderr
+
+
+def check_done(run: Run) -> None:
+    wait_for(run.has_ended, "the training to end", 400)
+    assert run.train_step == 400 * 20
+    assert run.experiment.done.exists()
+    run.assert_nothing_is_left()
+    for worker in (0, 1):
+        assert run.status(f"collect_worker_{worker}", "eval_train_step") == 400 * 20
+    again = subprocess.run(
+        [REPOSITORY / "launch_training.sh", run.variables],
+        env={**os.environ, "SAC_EXP_DIR": str(run.experiment.root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 0
+    assert "already complete" in again.stdout
+
+
+def read_scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Reads every scalar of a folder of event files: tag to (step, value)."""
+    scalars: dict[str, list[tuple[int, float]]] = {}
+    for path in sorted(folder.glob("events.*")):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                number = float(tf.make_ndarray(value.tensor))
+                scalars.setdefault(value.tag, []).append((event.step, number))
+    return scalars
+
+
+def check_summaries(run: Run) -> None:
+    learner = read_scalars(run.experiment.train_summaries("learner"))
+    for tag in (
+        "Losses/critic_loss",
+        "Losses/actor_loss",
+        "Losses/alpha_loss",
+        "Losses/alpha",
+        "Q/critic_1",
+        "Q/critic_2",
+        "Metrics/env_steps",
+        "Metrics/train_steps_per_sec",
+        "Metrics/env_steps_per_sec",
+        "Metrics/replay_size",
+        "Losses_vs_env_step/critic_loss",
+    ):
+        assert learner[tag], tag
+        assert all(np.isfinite(value) for _, value in learner[tag])
+    worker = read_scalars(run.experiment.train_summaries("collect_worker_0"))
+    evaluation = read_scalars(run.experiment.eval_summaries("collect_worker_0"))
+    for tag in ("Metrics/return", "Metrics/episode_length"):
+        assert worker[tag]
+        assert evaluation[tag][-1][0] == 400 * 20
+    assert worker["Metrics/policy_lag_train_steps"]
+    assert evaluation["Metrics_vs_env_step/return"][-1][0] > 400 * HORIZON / 2
+    steps = [step for step, _ in evaluation["Metrics/return"]]
+    assert steps == sorted(set(steps)), "an evaluation was repeated"
+
+
+def check_evaluation(run: Run) -> None:
+    exp_dir = run.experiment.root
+    # reverb is not there: evaluation must do without it.
+    blocker = (
+        "import sys, runpy; sys.modules['reverb'] = None; sys.argv = sys.argv[1:];"
+    )
+    blocker += " runpy.run_path(sys.argv[0], run_name='__main__')"
+    command = [sys.executable, "-c", blocker, "tfagents_system/run.py"]
+    command += ["--params", str(exp_dir / "params.py")]
+    command += ["--config", str(exp_dir / "config.json")]
+    command += ["--exp_dir", str(exp_dir), "--num_episodes", "2", "--seed", "108"]
+    result = subprocess.run(
+        [*command, "--checkpoint", "latest", "--json"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["checkpoint"] == "policy_checkpoint_0000008000"
+    assert report["num_episodes"] == len(report["episodes"]) == 2
+    for episode in report["episodes"]:
+        assert 0 < episode["length"] <= HORIZON
+        frames = np.stack(list(imageio.get_reader(episode["video"])))
+        assert len(frames) > 5
+        changes = np.abs(np.diff(frames.astype(int), axis=0)).max()
+        assert changes > 50, "nothing moves in the video"
+    text = subprocess.run(
+        [*command, "--checkpoint", "policy_checkpoint_0000008000", "--no_video"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert re.search(r"episode 1: return \S+, length \d+\n", text)
+    assert re.search(r"return \S+ ± \S+, length", text)

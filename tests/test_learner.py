@@ -1,0 +1,90 @@
+"""The compiled loop of gradient steps, without processes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfagents_system.algorithm import sac
+from tfagents_system.dataflow.rows import RowCodec
+from tfagents_system.processes.learner import GradientSteps
+
+
+class Feed:
+    """Batches of rows that arrive when the test lets them."""
+
+    def __init__(self, codec: RowCodec) -> None:
+        self.batches_allowed = threading.Semaphore(0)
+        self.is_ending = False
+        signature = tuple(
+            tf.TensorSpec((4, *spec.shape), spec.dtype) for spec in codec.signature
+        )
+        self._arrays = tuple(
+            np.zeros(spec.shape, spec.dtype.as_numpy_dtype) for spec in signature
+        )
+        self.dataset = tf.data.Dataset.from_generator(
+            self._generate, output_signature=signature
+        )
+
+    def _generate(self) -> Iterator[Any]:
+        while True:
+            self.batches_allowed.acquire()
+            if self.is_ending:
+                return
+            yield self._arrays
+
+
+@pytest.fixture
+def learning(pendulum: tuple[Any, Any, Any]) -> Iterator[tuple[Any, Feed, Any]]:
+    """Yields an agent, its feed and its gradient steps."""
+    params, _, specs = pendulum
+    agent = sac.build_agent(params, specs)
+    codec = RowCodec(specs)
+    feed = Feed(codec)
+    yield agent, feed, GradientSteps(agent, codec, feed.dataset)
+    feed.is_ending = True
+    feed.batches_allowed.release()
+
+
+def test_steps_are_counted_and_losses_are_means(
+    learning: tuple[Any, Feed, Any],
+) -> None:
+    agent, feed, steps = learning
+    feed.batches_allowed.release(6)
+    losses = steps.run(3)
+    assert int(agent.train_step_counter.numpy()) == 3
+    assert set(losses) == {
+        "Losses/loss",
+        "Losses/critic_loss",
+        "Losses/actor_loss",
+        "Losses/alpha_loss",
+    }
+    assert all(np.isfinite(loss) for loss in losses.values())
+    steps.run(2)
+    assert int(agent.train_step_counter.numpy()) == 5
+
+
+def test_stop_while_waiting_for_data_changes_nothing(
+    learning: tuple[Any, Feed, Any],
+) -> None:
+    agent, feed, steps = learning
+    feed.batches_allowed.release(2)
+    steps.run(2)  # Compiles.
+    thread = threading.Thread(target=lambda: steps.run(5), daemon=True)
+    thread.start()
+    time.sleep(0.5)
+    weights = [v.numpy() for v in agent.collect_policy.variables()]
+    assert int(agent.train_step_counter.numpy()) == 2
+    steps.stop()
+    feed.batches_allowed.release(5)
+    thread.join(20)
+    assert not thread.is_alive()
+    assert int(agent.train_step_counter.numpy()) == 2
+    for before, variable in zip(weights, agent.collect_policy.variables()):
+        np.testing.assert_array_equal(before, variable.numpy())

@@ -1,0 +1,93 @@
+"""The prepare step: all is checked before anything is written or started."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PENDULUM_PARAMS, REPOSITORY, WriteFiles
+from tfagents_system.experiment import Experiment
+
+
+def prepare(
+    exp_dir: Path, files: tuple[Path, Path]
+) -> subprocess.CompletedProcess[str]:
+    """Runs the prepare step as the launcher does."""
+    exp_dir.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "tfagents_system.processes.prepare"]
+    command += ["--exp_dir", str(exp_dir)]
+    command += ["--params", str(files[0]), "--config", str(files[1])]
+    return subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+
+
+def test_prepare_writes_specs_and_snapshots_and_resume_keeps_them(
+    write_files: WriteFiles, tmp_path: Path
+) -> None:
+    experiment = Experiment(tmp_path / "exp")
+    files = write_files()
+    result = prepare(experiment.root, files)
+    assert result.returncode == 0, result.stderr
+    assert experiment.params.read_text() == files[0].read_text()
+    assert experiment.config.read_text() == files[1].read_text()
+    assert experiment.specs.exists()
+    assert "float32[3]" in result.stderr
+
+    before = experiment.params.read_text()
+    files[0].write_text(before.replace("(16,)", "(8,)"))
+    result = prepare(experiment.root, files)
+    assert result.returncode == 0
+    assert "differs from the snapshot" in result.stderr
+    assert experiment.params.read_text() == before
+
+
+BROKEN_ENV = PENDULUM_PARAMS.replace("env.seed(seed)", "raise ValueError('broken')")
+BROKEN_AGENT = (
+    PENDULUM_PARAMS + "    def critic_ctor(self, a, b):\n        return a.missing\n"
+)
+CURRICULUM = {"curriculum": {"g": {"iters": [0, 5], "range": [9.0, 10.0]}}}
+
+
+@pytest.mark.parametrize(
+    ("params", "config", "message"),
+    [
+        (PENDULUM_PARAMS, {"train_params": {"num_itr": 3}}, "did you mean num_iter"),
+        (PENDULUM_PARAMS, {"horizon": "long"}, "horizon"),
+        (PENDULUM_PARAMS, CURRICULUM, "no set_state"),
+        (BROKEN_ENV, {}, "env_ctor failed, see above: ValueError: broken"),
+        (BROKEN_AGENT, {}, "critic_ctor failed, see above: AttributeError"),
+        ("x = 1\n", {}, "no class TrainParams"),
+    ],
+)
+def test_bad_input_is_refused_and_leaves_no_snapshot(
+    write_files: WriteFiles,
+    tmp_path: Path,
+    params: str,
+    config: dict[str, object],
+    message: str,
+) -> None:
+    experiment = Experiment(tmp_path / "exp")
+    result = prepare(experiment.root, write_files(params, **config))
+    assert result.returncode == 2
+    last_line = result.stderr.strip().splitlines()[-1]
+    assert last_line.startswith("error: ")
+    assert message in last_line
+    assert list(experiment.root.iterdir()) == []
+
+
+def test_changed_environment_is_refused_on_resume(
+    write_files: WriteFiles, tmp_path: Path
+) -> None:
+    experiment = Experiment(tmp_path / "exp")
+    files = write_files()
+    assert prepare(experiment.root, files).returncode == 0
+    experiment.params.write_text(
+        PENDULUM_PARAMS.replace("Pendulum-v1", "MountainCarContinuous-v0")
+    )
+    result = prepare(experiment.root, files)
+    assert result.returncode == 2
+    assert "choose a new SAC_EXP_NAME" in result.stderr

@@ -1,0 +1,69 @@
+"""run.py's errors; its results are tested end to end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY, WriteFiles
+
+
+def evaluate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Runs run.py as a script."""
+    return subprocess.run(
+        [sys.executable, "tfagents_system/run.py", *map(str, arguments)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_missing_experiment_or_checkpoint_is_one_line(
+    write_files: WriteFiles, tmp_path: Path
+) -> None:
+    params, config = write_files()
+    files: list[str | Path] = ["--params", params, "--config", config]
+    result = evaluate(*files, "--exp_dir", tmp_path / "none")
+    assert result.returncode == 2
+    assert "no directory" in result.stderr.splitlines()[-1]
+    result = evaluate(*files, "--exp_dir", tmp_path)
+    assert result.returncode == 2
+    assert "no policy checkpoints" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--num_episodes", "0"], ["--seed", "-1"], ["--num_episodes", "x"]]
+)
+def test_bad_number_is_refused(arguments: list[str], tmp_path: Path) -> None:
+    result = evaluate("--exp_dir", tmp_path, *arguments)
+    assert result.returncode == 2
+    assert arguments[0] in result.stderr
+
+
+def test_python_without_tensorflow_says_what_to_do(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-S", "tfagents_system/run.py", "--exp_dir", str(tmp_path)],
+        cwd=REPOSITORY,
+        env={"PYTHONPATH": _numpy_alone(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "has no TensorFlow; run scripts/setup.sh" in result.stderr
+
+
+def _numpy_alone(folder: Path) -> str:
+    """Returns a folder with NumPy and no other package."""
+    import numpy
+
+    site = Path(numpy.__file__).parent.parent
+    for name in ("numpy", "numpy.libs"):
+        if (site / name).exists():
+            (folder / name).symlink_to(site / name)
+    return str(folder)

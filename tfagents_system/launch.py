@@ -1,0 +1,387 @@
+"""The launcher: plans, prepares, starts, watches and stops a run.
+
+Called by launch_training.sh with the user's variables in the environment. It imports
+no TensorFlow: what it shows, it reads from the status files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from tfagents_system import ports, supervision, topology
+from tfagents_system.errors import UserError, run_command
+from tfagents_system.experiment import (
+    REPOSITORY,
+    Experiment,
+    read_json,
+    resolve_path,
+    write_json,
+)
+from tfagents_system.progress import Progress, read_progress
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+POLL_SECS = 1.0
+# Between two lines where the output is no terminal.
+QUIET_PERIOD_SECS = 30.0
+# Restarts of one service without any progress in between, then the run ends.
+MAX_RESTARTS_WITHOUT_PROGRESS = 5
+NUM_ERROR_LINES = 15
+# After DONE the workers evaluate the final policy; as long as they still do.
+FINAL_EVALUATION_SECS = 1800.0
+
+
+class StopRequested(Exception):
+    """Raised by the signal handlers in the launcher."""
+
+
+def _required(environment: Mapping[str, str], name: str) -> Path:
+    value = environment.get(name)
+    if not value:
+        raise UserError(f"{name} is not set; set it in the variables file")
+    path = resolve_path(value)
+    if not path.is_file():
+        raise UserError(f"{name}: no file {value}")
+    return path
+
+
+def read_plan(
+    environment: Mapping[str, str], port: int
+) -> tuple[topology.CpuPlan, list[topology.Service]]:
+    """Plans the run that the environment describes on the CPUs at hand."""
+    cpus = topology.allowed_cpus()
+    plan = topology.plan_cpus(topology.read_cpu_request(environment), cpus)
+    exp_dir = topology.read_exp_dir(environment)
+    services = topology.make_services(plan, exp_dir, port, sys.executable)
+    print(topology.format_plan(plan, services, len(cpus)), flush=True)
+    return plan, services
+
+
+@contextlib.contextmanager
+def exclusive_run(experiment: Experiment) -> Iterator[int]:
+    """Takes the experiment for this launcher; stops what a dead launcher left.
+
+    Yields:
+      The descriptor of the run's lock, for the processes to inherit.
+
+    Raises:
+      UserError: Another launcher is at work on it.
+    """
+    with (
+        experiment.launcher_pid.open("a+") as pid_file,
+        supervision.open_lock(experiment) as lock,
+    ):
+        if not supervision.try_lock(pid_file.fileno()):
+            pid_file.seek(0)
+            raise UserError(
+                f"{experiment.root} is being trained by the launcher with pid "
+                f"{pid_file.read().strip()}; see scripts/status.sh, or stop it with "
+                "scripts/stop_training.sh"
+            )
+        pid_file.truncate(0)
+        pid_file.write(f"{os.getpid()}\n")
+        pid_file.flush()
+        if not supervision.try_lock(lock):
+            print("A launcher died and left processes of this run; stopping them.")
+            supervision.stop(experiment)
+            supervision.try_lock(lock)
+        yield lock
+
+
+def prepare(experiment: Experiment, params: Path, config: Path) -> None:
+    """Runs the prepare step in a process of its own.
+
+    Raises:
+      UserError: It failed; it has said why.
+    """
+    command = [sys.executable, "-m", "tfagents_system.processes.prepare"]
+    command += ["--exp_dir", str(experiment.root)]
+    command += ["--params", str(params), "--config", str(config)]
+    with (experiment.root / "prepare.log").open("wb") as chatter:
+        result = subprocess.run(
+            command, check=False, stdin=subprocess.DEVNULL, stdout=chatter
+        )
+    if result.returncode != 0:
+        raise UserError("nothing was started")
+
+
+def write_run(
+    experiment: Experiment,
+    services: Sequence[topology.Service],
+    port: int,
+    params: Path,
+) -> None:
+    """Writes what the processes must know, and their service directories."""
+    source = params.parent
+    if experiment.run.exists() and params == experiment.params:
+        source = Path(read_json(experiment.run)["params_folder"])
+    write_json(
+        experiment.run,
+        {
+            "reverb_port": port,
+            "params_folder": str(source),
+            "services": [
+                {"name": service.name, "cpus": list(service.cpus)}
+                for service in services
+            ],
+        },
+    )
+    names = [service.name for service in services]
+    supervision.remove_other_services(experiment, names)
+    for service in services:
+        supervision.write_service(experiment, service)
+
+
+class Watch:
+    """Watches a run: shows its progress, and notices what keeps failing."""
+
+    def __init__(self, experiment: Experiment, names: Sequence[str]) -> None:
+        """Counts restarts from now on.
+
+        Args:
+          experiment: The experiment.
+          names: Its services.
+        """
+        self._experiment = experiment
+        self._names = names
+        self._starts = {
+            name: supervision.count_starts(experiment, name) for name in names
+        }
+        self._restarts = dict.fromkeys(names, 0)
+        self._restarts_at_progress = dict.fromkeys(names, 0)
+        self._progress: tuple[int, int] = (0, 0)
+        self._shown_at = 0.0
+        self._is_terminal = sys.stdout.isatty()
+
+    def poll(self) -> None:
+        """Looks once: shows the live line and every restart.
+
+        Raises:
+          UserError: A service failed too often without progress.
+        """
+        progress = read_progress(self._experiment, self._names)
+        counters = (progress.train_step, progress.env_steps)
+        if counters != self._progress:
+            self._progress = counters
+            self._restarts_at_progress = dict(self._restarts)
+        for name in self._names:
+            self._check_restarts(name)
+        self._show(progress)
+
+    def end_line(self) -> None:
+        """Ends the live line, before something else is printed."""
+        if self._is_terminal and self._shown_at:
+            print(flush=True)
+            self._shown_at = 0.0
+
+    def _check_restarts(self, name: str) -> None:
+        restarts = supervision.num_restarts(self._starts, self._experiment, name)
+        if restarts == self._restarts[name]:
+            return
+        self._restarts[name] = restarts
+        self.end_line()
+        log = self._experiment.service_log(name)
+        print(f"{name} ended and was restarted ({restarts} so far); its log: {log}")
+        failures = restarts - self._restarts_at_progress[name]
+        if failures >= MAX_RESTARTS_WITHOUT_PROGRESS:
+            lines = supervision.last_log_lines(self._experiment, name, NUM_ERROR_LINES)
+            print("\n".join(f"  {line}" for line in lines))
+            raise UserError(
+                f"{name} failed {failures} times without progress; giving up. The "
+                f"last lines of {log} are above"
+            )
+
+    def _show(self, progress: Progress) -> None:
+        now = time.monotonic()
+        line = progress.line(sum(self._restarts.values()))
+        if self._is_terminal:
+            width = os.get_terminal_size().columns - 1
+            print(f"\r{line[:width]:<{width}}", end="", flush=True)
+            self._shown_at = now
+        elif now - self._shown_at >= QUIET_PERIOD_SECS:
+            print(line, flush=True)
+            self._shown_at = now
+
+
+def watch_until_done(
+    experiment: Experiment,
+    names: Sequence[str],
+    environment: Mapping[str, str],
+    lock: int,
+) -> None:
+    """Starts the services and returns when training is complete.
+
+    Raises:
+      UserError: A service keeps failing.
+      StopRequested: By a signal.
+    """
+    watch = Watch(experiment, names)
+    svscan = supervision.start(experiment, environment, lock)
+    done_at: float | None = None
+    try:
+        while True:
+            time.sleep(POLL_SECS)
+            if svscan.poll() is not None:  # Killed; supervise runs on without it.
+                svscan = supervision.start(experiment, environment, lock)
+            watch.poll()
+            if not experiment.done.exists():
+                continue
+            done_at = done_at or time.monotonic()
+            finished = all(
+                state == "finished"
+                for state in worker_states(experiment, names).values()
+            )
+            if finished or time.monotonic() - done_at > FINAL_EVALUATION_SECS:
+                return
+    finally:
+        watch.end_line()
+        svscan.terminate()
+        svscan.wait()
+
+
+def worker_states(
+    experiment: Experiment, names: Sequence[str]
+) -> dict[str, str | None]:
+    """Returns the state of each collect worker by name."""
+    states: dict[str, str | None] = {}
+    for name in names:
+        if name.startswith(topology.COLLECT_WORKER):
+            path = experiment.status(name)
+            states[name] = read_json(path).get("state") if path.exists() else None
+    return states
+
+
+def forget_worker_states(experiment: Experiment, names: Sequence[str]) -> None:
+    """Marks each service as not started, lest an earlier run's state be believed."""
+    for name in names:
+        path = experiment.status(name)
+        if path.exists():
+            status: dict[str, Any] = read_json(path)
+            status.update(state="not started", state_since=time.time(), pid=None)
+            write_json(path, status)
+
+
+def train(experiment: Experiment, environment: dict[str, str]) -> int:
+    """Runs a training in the foreground until it is done or stopped.
+
+    Returns:
+      Exit code: 0 when training is complete, 130 or 143 after a signal.
+    """
+    params = _required(environment, "SAC_PARAMS")
+    config = _required(environment, "SAC_CONFIG")
+    try:
+        experiment.root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make {experiment.root}: {error.strerror}") from error
+    supervision.adopt_orphans()
+    environment["PATH"] = supervision.daemontools_path(environment)
+    environment.update(topology.loopback_without_proxy(environment))
+    # The services run in their own folders; they must find this very package.
+    python_path = [str(REPOSITORY), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, python_path))
+    with exclusive_run(experiment) as lock:
+        port = ports.choose_port(environment)
+        _, services = read_plan(environment, port)
+        names = [service.name for service in services]
+        os.environ["SAC_NUM_COLLECT_WORKERS"] = str(len(services) - 2)
+        prepare(experiment, params, config)
+        write_run(experiment, services, port, params)
+        forget_worker_states(experiment, names)
+        print(f"Training in {experiment.root}; stop with Ctrl-C.", flush=True)
+        code = 0
+        try:
+            watch_until_done(experiment, names, environment, lock)
+        except StopRequested as request:
+            print("Stopping: checkpoint, then all processes ...", flush=True)
+            code = 128 + int(str(request))
+        finally:
+            for signum in STOP_SIGNALS:  # A second Ctrl-C must not end the stopping.
+                signal.signal(signum, signal.SIG_IGN)
+            supervision.stop(experiment)
+        if code == 0:
+            print(f"Training is complete: {experiment.root}")
+        else:
+            print("Stopped. The same command resumes.")
+    return code
+
+
+def detach(experiment: Experiment) -> int:
+    """Starts this launcher again in the background; returns once it runs.
+
+    Returns:
+      0, or the launcher's exit code if it ended at once.
+    """
+    experiment.root.mkdir(parents=True, exist_ok=True)
+    log = experiment.root / "launcher.log"
+    command = [sys.executable, "-m", "tfagents_system.launch"]
+    with log.open("ab") as output:
+        offset = output.tell()
+        launcher = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    while launcher.poll() is None:
+        text = log.read_bytes()[offset:].decode(errors="replace")
+        if "Training in " in text:
+            print(text, end="")
+            print(f"In the background as pid {launcher.pid}; its log: {log}")
+            print(f"Status: scripts/status.sh {shlex.quote(str(experiment.root))}")
+            return 0
+        time.sleep(0.2)
+    print(log.read_bytes()[offset:].decode(errors="replace"), end="")
+    return launcher.returncode
+
+
+def main() -> int:
+    """Runs from the command line."""
+    parser = argparse.ArgumentParser(
+        prog="launch_training.sh VARIABLES.sh", description=__doc__
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the plan and start nothing"
+    )
+    parser.add_argument("--detach", action="store_true", help="train in the background")
+    args = parser.parse_args()
+    environment = topology.current_environment()
+    experiment = Experiment(topology.read_exp_dir(environment))
+    if args.dry_run:
+        for name in ("SAC_PARAMS", "SAC_CONFIG"):
+            _required(environment, name)
+        print(f"Experiment directory: {experiment.root}")
+        read_plan(environment, port=0)
+        return 0
+    if experiment.done.exists():
+        print(f"Training is already complete: {experiment.root} (see DONE there)")
+        return 0
+    if args.detach:
+        return detach(experiment)
+
+    def on_signal(signum: int, frame: FrameType | None) -> None:
+        raise StopRequested(signum)
+
+    for signum in STOP_SIGNALS:
+        signal.signal(signum, on_signal)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        return train(experiment, environment)
+    except StopRequested as request:  # Before anything was started.
+        return 128 + int(str(request))
+
+
+if __name__ == "__main__":
+    os.chdir(REPOSITORY)
+    sys.exit(run_command(main))

@@ -1,0 +1,329 @@
+"""A collect worker: acts, writes experience, and evaluates.
+
+Between two episodes it pulls the newest policy, applies the curriculum, and
+evaluates when that is due. SIGTERM ends it at once: it has nothing to save.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from tfagents_system.errors import run_command
+from tfagents_system.processes import startup
+from tfagents_system.topology import COLLECT_WORKER
+
+if TYPE_CHECKING:
+    import reverb
+    from tf_agents.agents import tf_agent
+    from tf_agents.environments import py_environment
+    from tf_agents.policies import py_policy
+
+    from tfagents_system.acting import EpisodeResult
+    from tfagents_system.dataflow.replay import ReplayInfo
+    from tfagents_system.dataflow.rows import RowCodec
+    from tfagents_system.experiment import Experiment
+    from tfagents_system.train_params_base import TrainParamsBase
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingDone(Exception):
+    """Raised out of a wait for the replay server when training is complete."""
+
+
+class CollectWorker:
+    """One worker's environments, policies and metrics."""
+
+    def __init__(
+        self,
+        name: str,
+        worker: int,
+        experiment: Experiment,
+        params: TrainParamsBase,
+        agent: tf_agent.TFAgent,
+        envs: tuple[py_environment.PyEnvironment, py_environment.PyEnvironment],
+        codec: RowCodec,
+        client: reverb.Client,
+        reverb_port: int,
+        random_seed: int,
+        status: startup.Status,
+    ) -> None:
+        """Compiles nothing yet.
+
+        Args:
+          name: Name of the service.
+          worker: The worker's number.
+          experiment: The experiment.
+          params: The user's `TrainParams`.
+          agent: An agent built as the learner's; only its policies are used.
+          envs: The environments to collect and to evaluate in.
+          codec: Layout of the rows.
+          client: Client of the replay server.
+          reverb_port: Its port, for the user's observers.
+          random_seed: Seed of the random policy.
+          status: The worker's status.
+        """
+        from tf_agents.policies import (
+            greedy_policy,
+            py_tf_eager_policy,
+            random_py_policy,
+        )
+
+        from tfagents_system import curriculum, metrics
+        from tfagents_system.dataflow import rate_limiter, replay, variables
+
+        self._experiment = experiment
+        self._params = params
+        self._env, self._eval_env = envs
+        self._codec = codec
+        self._client = client
+        self._status = status
+        self._waits = startup.WaitLog(status)
+        self._writer = replay.ExperienceWriter(client)
+        self._variables = variables.policy_variables(agent)
+        self._policy = py_tf_eager_policy.PyTFEagerPolicy(
+            agent.collect_policy, use_tf_function=True
+        )
+        self._greedy_policy = py_tf_eager_policy.PyTFEagerPolicy(
+            greedy_policy.GreedyPolicy(agent.policy), use_tf_function=True
+        )
+        self._random_policy = random_py_policy.RandomPyPolicy(
+            self._env.time_step_spec(), self._env.action_spec(), seed=random_seed
+        )
+        self._observers = params.train_observers_ctor(reverb_port)
+        self._eval_observers = params.eval_observers_ctor()
+        self._summaries = metrics.ScalarWriter(experiment.train_summaries(name))
+        self._eval_summaries = metrics.ScalarWriter(experiment.eval_summaries(name))
+        self._schedules = curriculum.make_schedules(params.env_config)
+        self._curriculum_values: dict[str, Any] = {}
+        self._warm_up_rows = rate_limiter.make_pacing(params).min_size
+        self._has_policy = False
+        self._train_step = 0
+        # Gradient steps taken while this worker acted with the policy before.
+        self._policy_lag = 0
+        self.total_train_steps = params.num_iter * params.num_steps_per_iter
+
+    @property
+    def iteration(self) -> int:
+        """Index of the iteration that the pulled policy belongs to."""
+        return self._train_step // self._params.num_steps_per_iter
+
+    def run(self) -> None:
+        """Collects and evaluates until training is complete; evaluates once more."""
+        try:
+            while self._train_step < self.total_train_steps:
+                info = self._pull()
+                self._apply_curriculum()
+                is_warm_up = self._is_warm_up(info)
+                if not is_warm_up and self._is_evaluation_due():
+                    self._evaluate(info)
+                if self._train_step < self.total_train_steps:
+                    self._collect(info, is_warm_up)
+        except TrainingDone:
+            info = self._pull()
+            if self._is_evaluation_due():
+                self._evaluate(info)
+        self._status.set_state("finished")
+
+    def _pull(self) -> ReplayInfo:
+        """Waits for the replay server and a policy; takes the newest policy."""
+        from tfagents_system.dataflow import replay, variables
+
+        started = time.monotonic()
+        while True:
+            info = replay.read_replay(self._client)
+            if info is not None and info.has_policy:
+                break
+            whom = "the replay server" if info is None else "the learner's policy"
+            self._waits.waiting(whom, time.monotonic() - started)
+            time.sleep(0.5)
+        self._waits.done()
+        policy = variables.pull_policy(self._client)
+        variables.assign(self._variables, policy)
+        if self._has_policy:
+            self._policy_lag = max(0, policy.train_step - self._train_step)
+        self._has_policy = True
+        self._train_step = policy.train_step
+        self._status.update(policy_train_step=policy.train_step)
+        return info
+
+    def _apply_curriculum(self) -> None:
+        from tfagents_system import curriculum
+
+        values = curriculum.values_at(self._schedules, self.iteration)
+        changed = {
+            name: value
+            for name, value in values.items()
+            if self._curriculum_values.get(name) != value
+        }
+        if changed:
+            logger.info("curriculum at iteration %d: %s", self.iteration, changed)
+            self._env.set_state(changed)
+            self._curriculum_values = values
+            self._status.update(curriculum=values)
+
+    def _is_warm_up(self, info: ReplayInfo) -> bool:
+        """Whether to act randomly: shared state decides, not this process's age."""
+        return (
+            self._params.seed_sac_buffer
+            and self._train_step == 0
+            and info.num_inserts < self._warm_up_rows
+        )
+
+    def _collect(self, info: ReplayInfo, is_warm_up: bool) -> None:
+        from tfagents_system import acting, metrics
+
+        self._status.set_state(
+            "collecting with random actions" if is_warm_up else "collecting"
+        )
+        policy: py_policy.PyPolicy = self._random_policy if is_warm_up else self._policy
+        started = time.monotonic()
+        result = acting.run_episode(
+            self._env,
+            policy,
+            [self._write, *acting.user_watchers(self._observers)],
+        )
+        self._writer.flush(self._on_replay_wait)
+        rate = result.length / (time.monotonic() - started)
+        self._status.update(
+            num_episodes=self._status.get("num_episodes", 0) + 1,
+            collected_env_steps=self._status.get("collected_env_steps", 0)
+            + result.length,
+            train_return=result.episode_return,
+            train_episode_length=result.length,
+        )
+        self._summaries.write(
+            {
+                "Metrics/return": result.episode_return,
+                "Metrics/episode_length": result.length,
+                "Metrics/policy_lag_train_steps": self._policy_lag,
+                "Metrics/worker_env_steps_per_sec": rate,
+                **metrics.user_results(*self._observers[1:]),
+            },
+            self._train_step,
+            info.num_inserts + result.length,
+        )
+
+    def _write(self, time_step: Any, step: Any, next_time_step: Any) -> None:
+        columns = self._codec.pack(
+            time_step.observation,
+            step.action,
+            next_time_step.reward,
+            next_time_step.discount,
+            next_time_step.observation,
+        )
+        self._writer.write(columns, self._on_replay_wait)
+
+    def _on_replay_wait(self, waited_secs: float) -> None:
+        if self._experiment.done.exists():
+            raise TrainingDone
+        self._waits.waiting("the replay server to take experience", waited_secs)
+
+    def _is_evaluation_due(self) -> bool:
+        period = self._params.eval_period_itrs
+        if not period:
+            return False
+        last = self._status.get("last_eval_iteration")
+        return last is None or self.iteration // period > last // period
+
+    def _evaluate(self, info: ReplayInfo) -> None:
+        from tfagents_system import acting, evaluation, metrics
+
+        self._status.set_state("evaluating")
+        for observer in (o for group in self._eval_observers for o in group.values()):
+            if hasattr(observer, "reset"):  # TF-Agents' metrics; any callable will do.
+                observer.reset()
+        results: list[EpisodeResult] = []
+        watchers = acting.user_watchers(self._eval_observers)
+        for _ in range(self._params.n_eval_episodes):
+            results.append(
+                acting.run_episode(self._eval_env, self._greedy_policy, watchers)
+            )
+            self._status.update()
+        summary = evaluation.summarize(results)
+        logger.info("evaluation at train step %d: %s", self._train_step, summary)
+        self._status.update(
+            write_now=True,
+            last_eval_iteration=self.iteration,
+            eval_train_step=self._train_step,
+            eval_return=summary.mean_return,
+        )
+        self._eval_summaries.write(
+            {
+                "Metrics/return": summary.mean_return,
+                "Metrics/episode_length": summary.mean_length,
+                **metrics.user_results(*self._eval_observers[1:]),
+            },
+            self._train_step,
+            info.num_inserts,
+        )
+        self._eval_summaries.flush()
+
+
+def main() -> int:
+    """Works until training is complete, then waits to be stopped."""
+    parser = startup.make_parser(__doc__ or "")
+    parser.add_argument("--worker", type=int, required=True, help="number, from 0")
+    args = parser.parse_args()
+    name = f"{COLLECT_WORKER}_{args.worker}"
+    startup.begin(name)
+
+    import numpy as np
+    import tensorflow as tf
+
+    from tfagents_system import configuration, supervision
+    from tfagents_system.algorithm import sac
+    from tfagents_system.algorithm.specs import Specs
+    from tfagents_system.dataflow import replay, rows
+    from tfagents_system.environments import standard
+    from tfagents_system.experiment import Experiment
+
+    startup.limit_threads(len(os.sched_getaffinity(0)))
+    experiment = Experiment(args.exp_dir)
+    status = startup.Status(experiment, name)
+    run = startup.Run.load(experiment)
+    config = configuration.load_config(experiment.config)
+    params = configuration.load_params(experiment.params, config, run.params_folder)
+
+    # Different for each worker and each restart, so that no two explore alike.
+    starts = supervision.count_starts(experiment, name)
+    seeds = np.random.SeedSequence([params.seed, args.worker, starts]).generate_state(4)
+    env_seed, eval_seed, policy_seed, random_seed = (int(s) >> 1 for s in seeds)
+    tf.random.set_seed(policy_seed)
+
+    env = standard.make_collect_env(params, args.worker, env_seed)
+    eval_env = standard.make_eval_env(params, args.worker, eval_seed, env)
+    specs = Specs.load(experiment.specs)
+    client = replay.connect(run.reverb_port)
+    startup.wait_until(
+        lambda: replay.read_replay(client) is not None,
+        f"the replay server on port {run.reverb_port}",
+        status,
+        threading.Event(),
+    )
+    CollectWorker(
+        name,
+        args.worker,
+        experiment,
+        params,
+        sac.build_agent(params, specs),
+        (env, eval_env),
+        rows.RowCodec(specs),
+        client,
+        run.reverb_port,
+        random_seed,
+        status,
+    ).run()
+    # supervise would start it again; the launcher puts it down.
+    while True:
+        signal.pause()
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

@@ -1,0 +1,386 @@
+"""The learner: samples, takes gradient steps, publishes, checkpoints.
+
+The gradient steps run in a thread of their own, because a thread that waits in
+TensorFlow or Reverb runs no signal handlers. The main thread polls, reports, and
+stops: it sets a variable that the compiled loop reads before each gradient step, so
+nothing changes any more while the final checkpoint is written.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Callable
+
+from tfagents_system.errors import run_command
+from tfagents_system.processes import startup
+from tfagents_system.topology import LEARNER
+
+if TYPE_CHECKING:
+    import reverb
+    import tensorflow as tf
+    from tf_agents.agents import tf_agent
+
+    from tfagents_system.dataflow.replay import ReplayInfo
+    from tfagents_system.dataflow.rows import RowCodec
+    from tfagents_system.experiment import Experiment
+    from tfagents_system.train_params_base import TrainParamsBase
+
+logger = logging.getLogger(__name__)
+POLL_SECS = 1.0
+STOP_GRACE_SECS = 3.0
+LOSSES = ("loss", "critic_loss", "actor_loss", "alpha_loss")
+
+
+class GradientSteps:
+    """The compiled part of an iteration: sample, unpack, train, many times."""
+
+    def __init__(
+        self, agent: tf_agent.TFAgent, codec: RowCodec, dataset: tf.data.Dataset
+    ) -> None:
+        """Compiles nothing yet; that happens at the first call.
+
+        Args:
+          agent: The agent to train.
+          codec: Layout of the rows.
+          dataset: Endless batches of packed rows.
+        """
+        import tensorflow as tf
+
+        self._agent = agent
+        self._codec = codec
+        self._iterator = iter(dataset)
+        self._stop = tf.Variable(False, name="stop")
+        self._means = {name: tf.keras.metrics.Mean(name) for name in LOSSES}
+        self._compiled_run = tf.function(self._run)
+        self._compiled_diagnose = tf.function(self._diagnose)
+
+    def run(self, num_steps: int) -> dict[str, float]:
+        """Takes gradient steps; waits for experience where the replay has too little.
+
+        Args:
+          num_steps: How many; fewer are taken after `stop`.
+
+        Returns:
+          The mean of each loss over the steps.
+        """
+        import tensorflow as tf
+
+        for mean in self._means.values():
+            mean.reset_state()
+        self._compiled_run(self._iterator, tf.constant(num_steps, tf.int64))
+        return {
+            f"Losses/{name}": float(mean.result())
+            for name, mean in self._means.items()
+            if mean.count.numpy() > 0
+        }
+
+    def diagnose(self) -> dict[str, float]:
+        """Measures alpha and the Q values on one more batch."""
+        scalars = self._compiled_diagnose(self._iterator)
+        return {name: float(value) for name, value in scalars.items()}
+
+    def stop(self) -> None:
+        """Ends `run` before its next gradient step, even while it waits for data."""
+        self._stop.assign(True)
+
+    def _run(self, iterator: Any, num_steps: tf.Tensor) -> None:
+        import tensorflow as tf
+
+        for _ in tf.range(num_steps):
+            columns = next(iterator)
+            # TensorFlow orders only what touches the same resource: without this the
+            # stop would be read, and train_step counted, before the data is there.
+            with tf.control_dependencies(columns):
+                is_stopping = self._stop.read_value()
+            if is_stopping:
+                break
+            loss = self._agent.train(self._codec.unpack(columns))
+            self._means["loss"].update_state(loss.loss)
+            for name in LOSSES[1:]:
+                if hasattr(loss.extra, name):
+                    self._means[name].update_state(getattr(loss.extra, name))
+
+    def _diagnose(self, iterator: Any) -> dict[str, tf.Tensor]:
+        from tfagents_system.algorithm import sac
+
+        return sac.diagnose(self._agent, self._codec.unpack(next(iterator)))
+
+
+class Learner:
+    """Iterations, and what follows each of them."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        params: TrainParamsBase,
+        agent: tf_agent.TFAgent,
+        gradient_steps: GradientSteps,
+        client: reverb.Client,
+        status: startup.Status,
+    ) -> None:
+        """Traces the policies for export.
+
+        Args:
+          experiment: The experiment.
+          params: The user's `TrainParams`.
+          agent: The agent, already restored.
+          gradient_steps: Trains that agent.
+          client: Client of the replay server, for the training thread.
+          status: The learner's status.
+        """
+        from tfagents_system import metrics, policy_export
+        from tfagents_system.dataflow import rate_limiter, variables
+
+        self._experiment = experiment
+        self._params = params
+        self._min_rows = rate_limiter.make_pacing(params).min_size
+        self._agent = agent
+        self._gradient_steps = gradient_steps
+        self._client = client
+        self._status = status
+        self._exporter = policy_export.PolicyExporter(experiment, agent)
+        self._variables = variables.policy_variables(agent)
+        self._publisher = variables.PolicyPublisher(client)
+        self._summaries = metrics.ScalarWriter(experiment.train_summaries(LEARNER))
+        self._rates = metrics.RateMeter()
+        self._stopping = False
+        # The training thread and, when it stops, the main thread save.
+        self._save_lock = threading.Lock()
+        self._replay: ReplayInfo | None = None
+        self._polled_train_step = -1
+        self._latest_rates: tuple[float, ...] = (0.0, 0.0)
+        self.total_train_steps = params.num_iter * params.num_steps_per_iter
+
+    @property
+    def train_step(self) -> int:
+        """Gradient steps done."""
+        return int(self._agent.train_step_counter.numpy())
+
+    @property
+    def iteration(self) -> int:
+        """Index of the current iteration."""
+        return self.train_step // self._params.num_steps_per_iter
+
+    def publish(self) -> None:
+        """Publishes the policy as it is now."""
+        from tfagents_system.dataflow import variables
+
+        arrays = [variable.numpy() for variable in self._variables]
+        self._publisher.publish(variables.PublishedPolicy(self.train_step, arrays))
+
+    def train(self) -> None:
+        """Runs iterations until training is complete or `stop` is called."""
+        self._exporter.export_saved_models()
+        while self.train_step < self.total_train_steps and not self._stopping:
+            self._iterate()
+        if not self._stopping:
+            self._finish()
+
+    def stop(self) -> None:
+        """Ends `train` before its next gradient step."""
+        self._stopping = True
+        self._gradient_steps.stop()
+
+    def save(self) -> None:
+        """Writes the joint checkpoint and the policy checkpoint."""
+        from tfagents_system import checkpoint
+
+        with self._save_lock:
+            self._status.set_state("checkpointing")
+            if checkpoint.save(self._experiment, self._agent, self._client):
+                self._exporter.export_checkpoint()
+            self._summaries.flush()
+
+    def poll(self, client: reverb.Client) -> None:
+        """Reads the replay's state and reports; called by the main thread.
+
+        Args:
+          client: A client of its own.
+        """
+        from tfagents_system.dataflow import replay, variables
+
+        info = replay.read_replay(client)
+        train_step = self.train_step
+        if info is not None:
+            if not info.has_policy and self._publisher.last is not None:
+                logger.warning("the replay server has no policy; publishing again")
+                variables.PolicyPublisher(client).publish(self._publisher.last)
+            self._latest_rates = self._rates.rates(train_step, info.num_inserts)
+        self._notice_starvation(train_step, info)
+        self._replay = info or self._replay
+        self._polled_train_step = train_step
+        self._report(train_step, is_replay_up=info is not None)
+
+    def _notice_starvation(self, train_step: int, info: ReplayInfo | None) -> None:
+        """Says so when the gradient steps wait for experience, and when no more."""
+        waits = (
+            info is None
+            or self._replay is None
+            or info.num_samples == self._replay.num_samples
+        ) and train_step == self._polled_train_step
+        if waits and self._status.get("state") == "training":
+            self._status.set_state(
+                "waiting for the replay server"
+                if info is None
+                else f"waiting for experience (starts at {self._min_rows:,} rows)"
+                if info.num_rows < self._min_rows
+                else "waiting for experience"
+            )
+        elif not waits and str(self._status.get("state")).startswith("waiting"):
+            self._status.set_state("training")
+
+    def _report(self, train_step: int, is_replay_up: bool) -> None:
+        info = self._replay
+        per_iter = self._params.num_steps_per_iter
+        self._status.update(
+            train_step=train_step,
+            iteration=train_step // per_iter,
+            num_iter=self._params.num_iter,
+            num_steps_per_iter=per_iter,
+            env_steps=info.num_inserts if info else 0,
+            num_rows=info.num_rows if info else 0,
+            train_steps_per_sec=self._latest_rates[0],
+            env_steps_per_sec=self._latest_rates[1],
+            is_replay_up=is_replay_up,
+        )
+
+    def _iterate(self) -> None:
+        params = self._params
+        self._status.set_state("training")
+        num_steps = params.num_steps_per_iter
+        losses = self._gradient_steps.run(num_steps - self.train_step % num_steps)
+        if self._stopping:
+            return
+        self.publish()
+        if self.iteration % params.log_period_itrs == 0:
+            self._log({**losses, **self._gradient_steps.diagnose()})
+        is_last = self.train_step >= self.total_train_steps
+        if self.iteration % params.checkpoint_period_itrs == 0 and not is_last:
+            self.save()
+
+    def _log(self, scalars: dict[str, float]) -> None:
+        info = self._replay
+        env_steps = info.num_inserts if info else 0
+        train_rate, env_rate = self._latest_rates
+        scalars = {
+            **scalars,
+            "Metrics/train_steps_per_sec": train_rate,
+            "Metrics/env_steps_per_sec": env_rate,
+            "Metrics/env_steps": env_steps,
+            "Metrics/train_steps": self.train_step,
+            "Metrics/replay_size": info.num_rows if info else 0,
+        }
+        self._summaries.write(scalars, self.train_step, env_steps)
+        logger.info(
+            "iteration %d: train step %d, env steps %d, %.0f and %.0f a second; %s",
+            self.iteration,
+            self.train_step,
+            env_steps,
+            train_rate,
+            env_rate,
+            ", ".join(
+                f"{tag.split('/')[1]} {value:.4g}"
+                for tag, value in scalars.items()
+                if tag.startswith(("Losses", "Q"))
+            ),
+        )
+
+    def _finish(self) -> None:
+        self.save()
+        self._exporter.export_saved_models()
+        self._experiment.done.write_text(f"train_step {self.train_step}\n")
+        self._status.set_state("done")
+
+
+def run_thread(target: Callable[[], None]) -> tuple[threading.Thread, list[str]]:
+    """Runs a function in a thread; returns it and where its traceback will be."""
+    failures: list[str] = []
+
+    def run() -> None:
+        try:
+            target()
+        except BaseException:  # Whatever it was, the main thread must learn of it.
+            failures.append(traceback.format_exc())
+
+    thread = threading.Thread(target=run, name="training", daemon=True)
+    thread.start()
+    return thread, failures
+
+
+def main() -> int:
+    """Trains until it is complete or SIGTERM comes."""
+    args = startup.make_parser(__doc__ or "").parse_args()
+    startup.begin(LEARNER)
+    # From here on, before the slow imports: a stop must not interrupt half a restore.
+    stop = threading.Event()
+
+    def on_signal(signum: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+
+    from tfagents_system import checkpoint, configuration
+    from tfagents_system.algorithm import sac
+    from tfagents_system.algorithm.specs import Specs
+    from tfagents_system.dataflow import replay, rows
+    from tfagents_system.experiment import Experiment
+
+    startup.limit_threads(len(os.sched_getaffinity(0)))
+    experiment = Experiment(args.exp_dir)
+    status = startup.Status(experiment, LEARNER)
+    run = startup.Run.load(experiment)
+    config = configuration.load_config(experiment.config)
+    params = configuration.load_params(experiment.params, config, run.params_folder)
+    specs = Specs.load(experiment.specs)
+
+    client = replay.connect(run.reverb_port)
+    if not startup.wait_until(
+        lambda: replay.read_replay(client) is not None,
+        f"the replay server on port {run.reverb_port}",
+        status,
+        stop,
+    ):
+        return 0
+
+    agent = sac.build_agent(params, specs)
+    checkpoint.restore_learner(experiment, agent)
+    codec = rows.RowCodec(specs)
+    dataset = replay.make_dataset(
+        run.reverb_port, codec, params.train_batch_size, params.prefetch_batches
+    )
+    learner = Learner(
+        experiment,
+        params,
+        agent,
+        GradientSteps(agent, codec, dataset),
+        client,
+        status,
+    )
+    learner.publish()
+
+    thread, failures = run_thread(learner.train)
+    own_client = replay.connect(run.reverb_port)
+    while not stop.wait(POLL_SECS) and not failures:
+        # A complete training keeps the process, lest supervise start it again.
+        learner.poll(own_client)
+    if failures:
+        logger.error("training failed:\n%s", failures[0])
+        status.set_state("failed: " + failures[0].strip().splitlines()[-1])
+        os._exit(1)
+    learner.stop()
+    thread.join(STOP_GRACE_SECS)
+    if not experiment.done.exists() and learner.train_step > 0:
+        learner.save()
+        status.set_state("stopped")
+    # A thread that waits in Reverb cannot be joined.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

@@ -1,0 +1,207 @@
+"""Checks everything and writes the experiment directory, before anything is started.
+
+The launcher runs it in a process of its own: it imports TensorFlow and builds the
+user's environment, and the launcher shall stay small. What it has to say goes to
+stderr; stdout is for what the libraries print when they are loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import filecmp
+import shutil
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfagents_system import configuration, curriculum
+from tfagents_system.errors import UserError, run_command
+from tfagents_system.experiment import Experiment
+from tfagents_system.quiet import quiet_imports
+
+if TYPE_CHECKING:
+    from tf_agents.environments import py_environment
+
+    from tfagents_system.train_params_base import TrainParamsBase
+
+
+def choose_source(snapshot: Path, original: Path, what: str) -> Path:
+    """Chooses the snapshot of an existing experiment over the original file.
+
+    Says so on stderr if they differ: a resumed run uses what it began with.
+
+    Raises:
+      UserError: There is neither.
+    """
+    if not snapshot.exists():
+        if not original.is_file():
+            raise UserError(f"{what}: no file {original}")
+        return original
+    if original.is_file() and not filecmp.cmp(snapshot, original, shallow=False):
+        print(
+            f"note: {original} differs from the snapshot {snapshot}; this run resumes "
+            "with the snapshot. For the new settings choose a new SAC_EXP_NAME.",
+            file=sys.stderr,
+        )
+    return snapshot
+
+
+def check_environment(
+    params: TrainParamsBase, env: py_environment.PyEnvironment
+) -> None:
+    """Checks one environment: action space, a reset, a step, and `set_state`.
+
+    Raises:
+      UserError: What is wrong with it.
+    """
+    import numpy as np
+    from tf_agents.specs import array_spec
+
+    from tfagents_system.environments import standard
+
+    standard.check_spaces(env)
+    schedules = curriculum.make_schedules(params.env_config)
+    if schedules:
+        values = {name: schedule.values[0] for name, schedule in schedules.items()}
+        try:
+            env.set_state(values)
+        except (NotImplementedError, AttributeError) as error:
+            raise UserError(
+                f"the config has a curriculum of {', '.join(schedules)}, but the "
+                "environment has no set_state(dict) that takes it: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+    rng = np.random.default_rng(0)
+    action = array_spec.sample_spec_nest(
+        env.action_spec(), np.random.RandomState(rng.integers(2**31))
+    )
+    for name, time_step in (("reset", env.reset()), ("step", env.step(action))):
+        if not array_spec.check_arrays_nest(
+            time_step.observation, env.observation_spec()
+        ):
+            raise UserError(
+                f"the observation of env.{name}() does not fit observation_spec(): "
+                f"got {_describe_arrays(time_step.observation)}, the spec is "
+                f"{env.observation_spec()}"
+            )
+
+
+def _describe_arrays(nest: Any) -> Any:
+    import numpy as np
+    import tensorflow as tf
+
+    def describe(array: Any) -> str:
+        array = np.asarray(array)
+        return f"{array.dtype}{list(array.shape)} in [{array.min()}, {array.max()}]"
+
+    return tf.nest.map_structure(describe, nest)
+
+
+def build_everything(params: TrainParamsBase) -> Any:
+    """Builds environments and agent once, as the processes will.
+
+    Returns:
+      The `Specs` of the environment.
+
+    Raises:
+      UserError: The user's code failed (its traceback is printed), or what it
+        returned does not work.
+    """
+    from tfagents_system.algorithm import sac, specs
+    from tfagents_system.environments import standard
+
+    step = "collect_env_args_kwargs and env_ctor"
+    try:
+        env = standard.make_collect_env(params, worker=0, seed=params.seed)
+        step = "the environment"
+        check_environment(params, env)
+        step = "eval_env_args_kwargs and env_ctor"
+        eval_env = standard.make_eval_env(params, 0, params.seed, env)
+        env_specs = specs.read_specs(env)
+        if str(specs.read_specs(eval_env)) != str(env_specs):
+            raise UserError(
+                f"the environment to evaluate in has {specs.read_specs(eval_env)}, the "
+                f"one to collect in {env_specs}"
+            )
+        step = "agent_ctor, actor_ctor and critic_ctor"
+        sac.build_agent(params, env_specs)
+        step = "close() of the environment"
+        eval_env.close()
+        env.close()
+    except UserError:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        raise UserError(
+            f"{step} failed, see above: {type(error).__name__}: {error}"
+        ) from error
+    return env_specs
+
+
+def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> None:
+    """Checks params, config and environment; writes snapshots and specs.
+
+    Nothing is written unless all is well, so that a first attempt that fails leaves
+    no snapshot of its mistake.
+
+    Args:
+      experiment: The experiment.
+      params_path: The user's params file.
+      config_path: The user's JSON.
+
+    Raises:
+      UserError: Anything that would fail later.
+    """
+    config_source = choose_source(experiment.config, config_path, "SAC_CONFIG")
+    params_source = choose_source(experiment.params, params_path, "SAC_PARAMS")
+    config = configuration.load_config(config_source)
+    params = configuration.load_params(params_source, config, params_path.parent)
+
+    from tfagents_system.dataflow import rate_limiter, rows
+
+    env_specs = build_everything(params)
+    with tempfile.TemporaryDirectory() as folder:
+        new_specs = Path(folder) / "specs.pbtxt"
+        env_specs.save(new_specs)
+        if experiment.specs.exists():
+            if new_specs.read_text() != experiment.specs.read_text():
+                raise UserError(
+                    f"the environment now has {env_specs}, which is not what "
+                    f"{experiment.specs} says; choose a new SAC_EXP_NAME"
+                )
+        else:
+            shutil.copy(new_specs, experiment.specs)
+    for source, snapshot in (
+        (config_source, experiment.config),
+        (params_source, experiment.params),
+    ):
+        if not snapshot.exists():
+            shutil.copyfile(source, snapshot)
+
+    pacing = rate_limiter.make_pacing(params)
+    row_bytes = rows.RowCodec(env_specs).bytes_per_row
+    print(
+        f"Environment: {env_specs}\n"
+        f"Replay: {pacing.capacity:,} transitions of {row_bytes} bytes; learning "
+        f"starts at {pacing.min_size:,}; {pacing.samples_per_insert:g} samples per "
+        "insert",
+        file=sys.stderr,
+    )
+
+
+def main() -> int:
+    """Runs from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--exp_dir", type=Path, required=True)
+    parser.add_argument("--params", type=Path, required=True)
+    parser.add_argument("--config", type=Path, required=True)
+    args = parser.parse_args()
+    quiet_imports()
+    prepare(Experiment(args.exp_dir), args.params, args.config)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

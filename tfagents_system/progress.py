@@ -1,0 +1,102 @@
+"""How far a run is, from the status files of its processes."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+from tfagents_system.errors import UserError
+from tfagents_system.experiment import Experiment, read_json
+from tfagents_system.topology import COLLECT_WORKER, LEARNER, REPLAY_SERVER
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """A moment of a run.
+
+    Attributes:
+      state: What the learner is doing, or why it waits.
+      iteration: Index of the current iteration.
+      num_iter: Iterations of the whole training; 0 while unknown.
+      train_step: Gradient steps done.
+      total_train_steps: Gradient steps of the whole training; 0 while unknown.
+      env_steps: Env steps in the whole training.
+      train_steps_per_sec: Rate over the last seconds.
+      env_steps_per_sec: Rate over the last seconds.
+      train_return: Mean over the workers of their last training episode's return.
+      eval_return: Mean over the workers of their last evaluation's mean return.
+    """
+
+    state: str
+    iteration: int
+    num_iter: int
+    train_step: int
+    total_train_steps: int
+    env_steps: int
+    train_steps_per_sec: float
+    env_steps_per_sec: float
+    train_return: float | None
+    eval_return: float | None
+
+    def line(self, num_restarts: int) -> str:
+        """Formats it as the launcher's live line."""
+
+        def number(value: float | None) -> str:
+            return "-" if value is None else f"{value:.3g}"
+
+        eta = "-"
+        if self.train_steps_per_sec > 0 and self.total_train_steps:
+            left = self.total_train_steps - self.train_step
+            seconds = round(left / self.train_steps_per_sec)
+            eta = str(datetime.timedelta(seconds=seconds))
+        return (
+            f"{self.state} | iteration {self.iteration}/{self.num_iter} | "
+            f"env steps {self.env_steps:,} ({self.env_steps_per_sec:.0f}/s) | "
+            f"train steps {self.train_step:,} ({self.train_steps_per_sec:.0f}/s) | "
+            f"return train {number(self.train_return)} eval "
+            f"{number(self.eval_return)} | restarts {num_restarts} | ETA {eta}"
+        )
+
+
+def read_status(experiment: Experiment, name: str) -> dict[str, Any]:
+    """Reads a service's status; empty before it has written one."""
+    try:
+        status = read_json(experiment.status(name))
+    except UserError:
+        return {}
+    return status if isinstance(status, dict) else {}
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def read_progress(experiment: Experiment, names: Sequence[str]) -> Progress:
+    """Reads how far a run is.
+
+    Args:
+      experiment: The experiment.
+      names: Its services.
+    """
+    learner = read_status(experiment, LEARNER)
+    replay = read_status(experiment, REPLAY_SERVER)
+    workers = [
+        read_status(experiment, name)
+        for name in names
+        if name.startswith(COLLECT_WORKER)
+    ]
+    num_iter = int(learner.get("num_iter", 0))
+    return Progress(
+        state=str(learner.get("state", "starting")),
+        iteration=int(learner.get("iteration", 0)),
+        num_iter=num_iter,
+        train_step=int(learner.get("train_step", 0)),
+        total_train_steps=num_iter * int(learner.get("num_steps_per_iter", 0)),
+        env_steps=int(replay.get("env_steps", 0)),
+        train_steps_per_sec=float(learner.get("train_steps_per_sec", 0)),
+        env_steps_per_sec=float(learner.get("env_steps_per_sec", 0)),
+        train_return=_mean([w["train_return"] for w in workers if "train_return" in w]),
+        eval_return=_mean([w["eval_return"] for w in workers if "eval_return" in w]),
+    )
