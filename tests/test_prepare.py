@@ -62,6 +62,7 @@ CURRICULUM = {"curriculum": {"g": {"iters": [0, 5], "range": [9.0, 10.0]}}}
         (BROKEN_AGENT, {}, "critic_ctor failed, see above: AttributeError"),
         ("x = 1\n", {}, "no class TrainParams"),
     ],
+    ids=["override", "horizon", "curriculum", "env_ctor", "critic_ctor", "no class"],
 )
 def test_bad_input_is_refused_and_leaves_no_snapshot(
     write_files: WriteFiles,

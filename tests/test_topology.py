@@ -54,7 +54,7 @@ def test_auto_plan_shares_nothing_when_it_need_not(num_cpus: int) -> None:
 
 def test_auto_plan_on_two_cpus_leaves_the_learner_its_own() -> None:
     plan = topology.plan_cpus(CpuRequest(), [3, 7])
-    assert plan == CpuPlan((3,), (7,), ((3,),), shared=True, num_free=0)
+    assert plan == CpuPlan((3, 7), (7,), ((3,),), shared=True, num_free=0)
 
 
 def test_auto_plan_on_one_cpu_shares_it() -> None:

@@ -232,6 +232,7 @@ def watch_until_done(
     try:
         while True:
             time.sleep(POLL_SECS)
+            supervision.reap()
             if svscan.poll() is not None:  # Killed; supervise runs on without it.
                 svscan = supervision.start(experiment, environment, lock)
             watch.poll()

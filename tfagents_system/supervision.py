@@ -229,14 +229,14 @@ def _kill_leftovers(experiment: Experiment) -> None:
     deadline = time.monotonic() + STOP_GRACE_SECS
     killed: set[int] = set()
     while pids := lock_holders(experiment):
-        _reap()
+        reap()
         if time.monotonic() > deadline and not killed.issuperset(pids):
             logger.warning("killing what did not stop: %s", pids)
             for pid in pids:
                 _kill(pid, signal.SIGKILL)
             killed.update(pids)
         time.sleep(POLL_SECS)
-    _reap()
+    reap()
 
 
 def adopt_orphans() -> None:
@@ -248,7 +248,8 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _reap() -> None:
+def reap() -> None:
+    """Collects the dead that this process has adopted."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

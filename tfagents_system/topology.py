@@ -210,11 +210,12 @@ def _sharing_plan(request: CpuRequest, workers: int, cpu_ids: Sequence[int]) -> 
     replay_server = take(request.reverb_cpus or 0)
     learner = take(request.train_cpus or 0)
     own = [take(request.collect_worker_cpus or 0) for _ in range(workers)]
+    # The replay server takes a tenth of a core (measured on 2, with the Minitaur), of
+    # whichever has that to spare: the learner's with a slow environment, a worker's
+    # with a fast one.
+    replay_server = replay_server or tuple(pool)
     if not learner:
         learner = (pool.pop(),) if len(pool) > 1 else (pool[0],)
-    # Measured on 2 cores: the replay server costs a tenth of a core, and the
-    # workers are the ones who have that to spare.
-    replay_server = replay_server or (pool[0],)
     return CpuPlan(
         replay_server=replay_server,
         learner=learner,

@@ -192,6 +192,7 @@ class Learner:
         from tfagents_system import checkpoint
 
         with self._save_lock:
+            self._report(self.train_step)
             self._status.set_state("checkpointing")
             if checkpoint.save(self._experiment, self._agent, self._client):
                 self._exporter.export_checkpoint()
@@ -215,7 +216,7 @@ class Learner:
         self._notice_starvation(train_step, info)
         self._replay = info or self._replay
         self._polled_train_step = train_step
-        self._report(train_step, is_replay_up=info is not None)
+        self._report(train_step)
 
     def _notice_starvation(self, train_step: int, info: ReplayInfo | None) -> None:
         """Says so when the gradient steps wait for experience, and when no more."""
@@ -235,7 +236,7 @@ class Learner:
         elif not waits and str(self._status.get("state")).startswith("waiting"):
             self._status.set_state("training")
 
-    def _report(self, train_step: int, is_replay_up: bool) -> None:
+    def _report(self, train_step: int) -> None:
         info = self._replay
         per_iter = self._params.num_steps_per_iter
         self._status.update(
@@ -247,7 +248,6 @@ class Learner:
             num_rows=info.num_rows if info else 0,
             train_steps_per_sec=self._latest_rates[0],
             env_steps_per_sec=self._latest_rates[1],
-            is_replay_up=is_replay_up,
         )
 
     def _iterate(self) -> None:
