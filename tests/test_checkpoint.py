@@ -57,6 +57,14 @@ def serve(experiment: Experiment, codec: rows.RowCodec, port: int) -> reverb.Ser
     )
 
 
+def save(experiment: Experiment, agent: Any, client: reverb.Client) -> bool:
+    """Saves both parts one after the other."""
+    train_step = checkpoint.write_learner(experiment, agent)
+    return train_step is not None and checkpoint.complete(
+        experiment, train_step, client
+    )
+
+
 def write_rows(port: int, codec: rows.RowCodec, count: int) -> None:
     """Writes some rows."""
     writer = replay.ExperienceWriter(replay.connect(port))
@@ -76,8 +84,8 @@ def test_learner_and_replay_come_back_together(
         agent.train(transition(codec, seed))
     server = serve(experiment, codec, free_port)
     write_rows(free_port, codec, 20)
-    assert checkpoint.save(experiment, agent, replay.connect(free_port))
-    assert not checkpoint.save(experiment, agent, replay.connect(free_port))
+    assert save(experiment, agent, replay.connect(free_port))
+    assert not save(experiment, agent, replay.connect(free_port))
     server.stop()
     assert [g.train_step for g in checkpoint.list_generations(experiment)] == [3]
 
@@ -117,7 +125,7 @@ def test_two_generations_are_kept_and_half_a_one_is_not_used(
     client = replay.connect(free_port)
     for seed in range(3):
         agent.train(transition(codec, seed))
-        assert checkpoint.save(experiment, agent, client)
+        assert save(experiment, agent, client)
     # Reverb deletes its new checkpoint if anything else lies in its folder.
     assert len(list(experiment.replay.iterdir())) == 1
     server.stop()
@@ -133,7 +141,7 @@ def test_save_without_a_server_keeps_the_last_generation(
     params, _, specs = pendulum
     experiment = Experiment(tmp_path / "exp")
     agent = sac.build_agent(params, specs)
-    assert not checkpoint.save(experiment, agent, replay.connect(free_port))
+    assert not save(experiment, agent, replay.connect(free_port))
     assert checkpoint.list_generations(experiment) == []
 
 
@@ -144,7 +152,7 @@ def test_changed_network_is_refused(
     experiment = Experiment(tmp_path / "exp")
     agent = sac.build_agent(params, specs)
     server = serve(experiment, rows.RowCodec(specs), free_port)
-    assert checkpoint.save(experiment, agent, replay.connect(free_port))
+    assert save(experiment, agent, replay.connect(free_port))
     server.stop()
     params.actor_fc_layer_params = (8,)
     with pytest.raises(UserError, match="networks changed"):

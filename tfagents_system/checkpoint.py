@@ -2,7 +2,8 @@
 
 A generation is one folder with the learner's state (networks, targets, optimizers,
 alpha, train_step), Reverb's checkpoint (rows, rate limiter, env steps) and a
-manifest. It is made under another name and renamed when it is complete. Reverb keeps
+manifest. It is made under another name and renamed when it is complete. The replay is
+saved while the learner trains on, so it may be some seconds younger. Reverb keeps
 a single checkpoint and deletes what else it finds in its folder, so the files are
 linked (not copied) out of it.
 """
@@ -55,29 +56,41 @@ def list_generations(experiment: Experiment) -> list[Generation]:
     return generations
 
 
-def save(
-    experiment: Experiment, agent: tf_agent.TFAgent, client: reverb.Client
-) -> bool:
-    """Saves learner and replay together and removes old generations.
+def write_learner(experiment: Experiment, agent: tf_agent.TFAgent) -> int | None:
+    """Begins a generation with the learner's state; `complete` ends it.
 
     Args:
       experiment: The experiment.
-      agent: The agent; must not train meanwhile.
-      client: Client of the replay server.
+      agent: The agent; must not train meanwhile. It may train on during `complete`.
 
     Returns:
-      Whether a new generation was made; False if the newest already is of this
-      train_step, or the replay server could not save (logged; the last one stays).
+      The train step saved, or None if the newest generation already has it.
     """
     train_step = int(agent.train_step_counter.numpy())
     newest = list_generations(experiment)[:1]
     if newest and newest[0].train_step == train_step:
-        return False
-    started = time.monotonic()
+        return None
     partial = experiment.checkpoints / _PARTIAL
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     tf.train.Checkpoint(agent=agent).write(str(partial / "learner"))
+    return train_step
+
+
+def complete(experiment: Experiment, train_step: int, client: reverb.Client) -> bool:
+    """Adds the replay to what `write_learner` wrote; removes old generations.
+
+    Args:
+      experiment: The experiment.
+      train_step: What `write_learner` returned.
+      client: Client of the replay server.
+
+    Returns:
+      Whether there is a new generation; False if the replay server could not save
+      (logged; the last generation stays).
+    """
+    started = time.monotonic()
+    partial = experiment.checkpoints / _PARTIAL
     try:
         replay_path = Path(client.checkpoint())
     except (reverb.errors.ReverbError, RuntimeError) as error:

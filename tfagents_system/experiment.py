@@ -14,6 +14,7 @@ Used by every process and by the launcher, so it must not import TensorFlow.
       eval/<service>/            TensorBoard: evaluation episodes
       policies/                  SavedModels and checkpoints/policy_checkpoint_*
       videos/                    made by run.py
+      tmp/                       the processes' temporary files, while they run
       DONE                       training is complete
 """
 
@@ -99,6 +100,11 @@ class Experiment:
     def videos(self) -> Path:
         """Videos written by run.py."""
         return self.root / "videos"
+
+    @property
+    def temporary_files(self) -> Path:
+        """TMPDIR of the processes; TensorFlow leaves files when it is killed."""
+        return self.root / "tmp"
 
     @property
     def done(self) -> Path:

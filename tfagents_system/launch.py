@@ -300,6 +300,8 @@ def train(experiment: Experiment, environment: dict[str, str]) -> int:
         write_run(experiment, services, port, params)
         forget_worker_states(experiment, names)
         print(f"Training in {experiment.root}; stop with Ctrl-C.", flush=True)
+        experiment.temporary_files.mkdir(exist_ok=True)
+        environment["TMPDIR"] = str(experiment.temporary_files)
         code = 0
         try:
             watch_until_done(experiment, names, environment, lock)

@@ -52,12 +52,13 @@ class PolicyExporter:
             partial.rename(path)
 
     def export_checkpoint(self) -> None:
-        """Writes the variables of the greedy policy at the current train step."""
+        """Writes the greedy policy's variables at this train step, if not there yet."""
         train_step = int(self._train_step.numpy())
         path = self._experiment.policy_checkpoints / (
             f"{CHECKPOINT_PREFIX}{train_step:010d}"
         )
-        self._savers[GREEDY_POLICY].save_checkpoint(str(path))
+        if not path.exists():
+            self._savers[GREEDY_POLICY].save_checkpoint(str(path))
 
 
 def find_checkpoint(experiment: Experiment, name: str) -> Path:

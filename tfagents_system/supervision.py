@@ -220,6 +220,7 @@ def stop(experiment: Experiment) -> None:
         _wait_down(experiment, folders, STOP_GRACE_SECS)
     _svc("-dx", [*folders, *(folder / "log" for folder in folders)])
     _kill_leftovers(experiment)
+    shutil.rmtree(experiment.temporary_files, ignore_errors=True)
 
 
 def _kill_leftovers(experiment: Experiment) -> None:

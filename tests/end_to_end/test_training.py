@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable
 
 import imageio
 import numpy as np
@@ -24,10 +23,9 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import REPOSITORY
-from tfagents_system import supervision
+from tests.end_to_end.harness import Run, wait_for
 from tfagents_system.checkpoint import list_generations
-from tfagents_system.experiment import Experiment, read_json
-from tfagents_system.progress import read_status
+from tfagents_system.experiment import read_json
 
 ARCHIVED_PARAMS = """
 from tfagents_system.train_params_base import TrainParamsBase
@@ -66,116 +64,21 @@ class TrainParams(TrainParamsBase):
 """
 HORIZON = 50
 WARM_UP_ROWS = 5 * HORIZON
-SERVICES = ("replay_server", "learner", "collect_worker_0", "collect_worker_1")
 
 pytestmark = pytest.mark.timeout(900)
-
-
-def wait_for(condition: Callable[[], Any], what: str, timeout_secs: float = 120) -> Any:
-    """Waits for a condition; returns its value."""
-    deadline = time.monotonic() + timeout_secs
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"gave up waiting for {what}"
-        time.sleep(0.2)
-    return value
-
-
-class Run:
-    """One experiment and the launcher that trains it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.experiment = Experiment(folder / "logs of 'mine' ü")
-        params = folder / "old_params.py"
-        params.write_text(ARCHIVED_PARAMS)
-        config = folder / "old_config.json"
-        config.write_text(json.dumps({"horizon": HORIZON}))
-        self.variables = folder / "training_variables.sh"
-        self.variables.write_text(
-            "SAC_NUM_COLLECT_WORKERS=2\n"
-            'SAC_EXP_NAME="overridden below"\n'
-            f"SAC_PARAMS={params}\nSAC_CONFIG={config}\n"
-        )
-        self.output = folder / "output"
-        self.launcher: subprocess.Popen[bytes] | None = None
-
-    def launch(self) -> None:
-        """Starts the launcher as a user would, in a session of its own."""
-        environment = {
-            **os.environ,
-            "SAC_EXP_DIR": str(self.experiment.root),
-            # A proxy must not come between the processes.
-            "http_proxy": "http://127.0.0.1:9",
-            "https_proxy": "http://127.0.0.1:9",
-        }
-        with self.output.open("ab") as output:
-            self.launcher = subprocess.Popen(
-                [REPOSITORY / "launch_training.sh", self.variables],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-
-    def has_ended(self) -> bool:
-        """Returns whether the launcher ended with 0; fails if with another code."""
-        assert self.launcher is not None
-        code = self.launcher.poll()
-        assert code in (None, 0), self.output.read_text()
-        return code == 0
-
-    def status(self, name: str, key: str, default: Any = 0) -> Any:
-        """Reads a field of a service's status."""
-        return read_status(self.experiment, name).get(key, default)
-
-    @property
-    def train_step(self) -> int:
-        """Gradient steps done, as the learner says."""
-        return int(self.status("learner", "train_step"))
-
-    def pid(self, name: str) -> int | None:
-        """Returns the pid of a service."""
-        return supervision.pid_of(self.experiment, name)
-
-    def pids(self) -> dict[str, int]:
-        """Returns the pids of all services; waits until all are up."""
-        wait_for(lambda: all(self.pid(name) for name in SERVICES), "all services")
-        return {name: self.pid(name) or 0 for name in SERVICES}
-
-    def wait_for_progress(self, train_steps: int = 40) -> None:
-        """Waits until more gradient steps are taken from new experience."""
-        before = self.train_step
-        wait_for(lambda: self.train_step >= before + train_steps, "train steps")
-
-    def log(self, name: str) -> str:
-        """Returns all of a service's log."""
-        return self.experiment.service_log(name).read_text()
-
-    def assert_nothing_is_left(self) -> None:
-        """Asserts that no process works on this experiment."""
-        assert not supervision.is_running(self.experiment)
-        left = [
-            process.info
-            for process in psutil.process_iter(["pid", "cmdline", "status"])
-            if str(self.experiment.root) in " ".join(process.info["cmdline"] or [])
-        ]
-        assert left == []
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Yields a run that has trained for a little while; stops it in the end."""
-    run = Run(tmp_path_factory.mktemp("training"))
-    run.launch()
+    folder = tmp_path_factory.mktemp("training")
+    run = Run(folder, ARCHIVED_PARAMS, workers=2, horizon=HORIZON)
+    run.start_launcher()
     try:
         wait_for(lambda: run.train_step > 60 or run.has_ended(), "first steps", 240)
         yield run
     finally:
-        print(run.output.read_text())
-        supervision.stop(run.experiment)
-        if run.launcher is not None and run.launcher.poll() is None:
-            run.launcher.kill()
-            run.launcher.wait()
+        run.close()
 
 
 def test_training(run: Run, tmp_path: Path) -> None:
@@ -192,7 +95,7 @@ def test_training(run: Run, tmp_path: Path) -> None:
 
 def check_that_it_learns(run: Run) -> None:
     assert run.train_step > 0
-    rows = run.status("replay_server", "env_steps")
+    rows = run.env_steps
     assert rows >= WARM_UP_ROWS
     # Random actions for the warm-up and not much longer: at most one more episode of
     # each worker, and what the limiter lets through while the learner compiles.
@@ -203,15 +106,15 @@ def check_that_it_learns(run: Run) -> None:
         ),
         "the workers to act with a newer policy",
     )
-    before = run.status("replay_server", "env_steps")
-    wait_for(lambda: run.status("replay_server", "env_steps") > before, "new rows")
+    before = run.env_steps
+    wait_for(lambda: run.env_steps > before, "new rows")
 
 
 def check_processes(run: Run) -> None:
     pids = run.pids()
-    assert len(set(pids.values())) == len(SERVICES)
+    assert len(set(pids.values())) == len(run.services)
     plan = read_json(run.experiment.run)["services"]
-    assert [service["name"] for service in plan] == list(SERVICES)
+    assert [service["name"] for service in plan] == run.services
     for service in plan:
         process = psutil.Process(pids[service["name"]])
         assert sorted(process.cpu_affinity()) == sorted(service["cpus"])
@@ -225,17 +128,17 @@ def check_processes(run: Run) -> None:
 
 
 def check_kills(run: Run) -> None:
-    for name in SERVICES:
+    for name in run.services:
         before = run.pids()
-        env_steps = run.status("replay_server", "env_steps")
+        env_steps = run.env_steps
         os.kill(before[name], signal.SIGKILL)
-        wait_for(is_replaced(run, name, before[name]), name)
+        wait_for(run.is_replaced(name, before[name]), name)
         after = run.pids()
-        others = [other for other in SERVICES if other != name]
+        others = [other for other in run.services if other != name]
         assert [after[o] for o in others] == [before[o] for o in others]
         run.wait_for_progress()
         if name != "replay_server":
-            assert run.status("replay_server", "env_steps") >= env_steps
+            assert run.env_steps >= env_steps
     # supervise itself: its process must not be left beside a second one.
     before = run.pids()
     learner = psutil.Process(before["learner"])
@@ -243,13 +146,8 @@ def check_kills(run: Run) -> None:
     assert supervise is not None
     supervise.kill()
     wait_for(lambda: not learner.is_running(), "the learner to end with its supervise")
-    wait_for(is_replaced(run, "learner", learner.pid), "a new learner")
+    wait_for(run.is_replaced("learner", learner.pid), "a new learner")
     run.wait_for_progress()
-
-
-def is_replaced(run: Run, name: str, old_pid: int) -> Callable[[], bool]:
-    """Returns a condition: the service has another process than that."""
-    return lambda: run.pid(name) not in (None, old_pid)
 
 
 def check_stop(run: Run) -> int:
@@ -261,20 +159,15 @@ def check_stop(run: Run) -> int:
     run.assert_nothing_is_left()
     generation = list_generations(run.experiment)[0]
     assert generation.train_step == run.train_step  # Nothing learned was lost.
-    status = subprocess.run(
-        [REPOSITORY / "scripts" / "status.sh", run.experiment.root],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    status = run.call("scripts/status.sh", run.experiment.root).stdout
     assert ": stopped" in status
     return generation.train_step
 
 
 def check_resume(run: Run, step: int) -> None:
     warm_ups = run.log("collect_worker_0").count("random actions")
-    env_steps = run.status("replay_server", "env_steps")
-    run.launch()
+    env_steps = run.env_steps
+    run.start_launcher()
     run.pids()
     wait_for(
         lambda: "restored" in run.log("learner").rsplit("learner: pid", 1)[1],
@@ -283,17 +176,10 @@ def check_resume(run: Run, step: int) -> None:
     assert f"generation_{step:010d}" in run.log("learner").rsplit("restored", 1)[1]
     wait_for(lambda: run.train_step > step, "more train steps")
     run.wait_for_progress()
-    assert run.status("replay_server", "env_steps") >= env_steps
+    assert run.env_steps >= env_steps
     assert run.log("collect_worker_0").count("random actions") == warm_ups
     # A second launcher on the same experiment is refused.
-    environment = {**os.environ, "SAC_EXP_DIR": str(run.experiment.root)}
-    second = subprocess.run(
-        [REPOSITORY / "launch_training.sh", run.variables],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    second = run.call("launch_training.sh", run.variables)
     assert second.returncode == 2
     assert "is being trained by the launcher with pid" in second.stderr
 
@@ -305,13 +191,7 @@ def check_done(run: Run) -> None:
     run.assert_nothing_is_left()
     for worker in (0, 1):
         assert run.status(f"collect_worker_{worker}", "eval_train_step") == 400 * 20
-    again = subprocess.run(
-        [REPOSITORY / "launch_training.sh", run.variables],
-        env={**os.environ, "SAC_EXP_DIR": str(run.experiment.root)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    again = run.call("launch_training.sh", run.variables)
     assert again.returncode == 0
     assert "already complete" in again.stdout
 

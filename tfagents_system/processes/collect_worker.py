@@ -230,7 +230,10 @@ class CollectWorker:
         if not period:
             return False
         last = self._status.get("last_eval_iteration")
-        return last is None or self.iteration // period > last // period
+        if last is None or self.iteration // period > last // period:
+            return True
+        # The final policy is evaluated in any case.
+        return self._train_step >= self.total_train_steps and self.iteration > last
 
     def _evaluate(self, info: ReplayInfo) -> None:
         from tfagents_system import acting, evaluation, metrics

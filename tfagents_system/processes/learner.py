@@ -8,6 +8,7 @@ nothing changes any more while the final checkpoint is written.
 
 from __future__ import annotations
 
+import concurrent.futures
 import logging
 import os
 import signal
@@ -150,8 +151,11 @@ class Learner:
         self._summaries = metrics.ScalarWriter(experiment.train_summaries(LEARNER))
         self._rates = metrics.RateMeter()
         self._stopping = False
-        # The training thread and, when it stops, the main thread save.
+        # The training thread and, when it stops, the main thread save; the replay's
+        # part, seconds for a large one, is done while training goes on.
         self._save_lock = threading.Lock()
+        self._saver = concurrent.futures.ThreadPoolExecutor(max_workers=1)
+        self._saving: concurrent.futures.Future[bool] | None = None
         self._replay: ReplayInfo | None = None
         self._polled_train_step = -1
         self._latest_rates: tuple[float, ...] = (0.0, 0.0)
@@ -188,15 +192,30 @@ class Learner:
         self._gradient_steps.stop()
 
     def save(self) -> None:
-        """Writes the joint checkpoint and the policy checkpoint."""
+        """Writes the policy checkpoint, and begins the joint checkpoint."""
         from tfagents_system import checkpoint
 
         with self._save_lock:
-            self._report(self.train_step)
-            self._status.set_state("checkpointing")
-            if checkpoint.save(self._experiment, self._agent, self._client):
-                self._exporter.export_checkpoint()
+            self.wait_until_saved()
+            self._exporter.export_checkpoint()
+            train_step = checkpoint.write_learner(self._experiment, self._agent)
+            if train_step is not None:
+                self._saving = self._saver.submit(
+                    checkpoint.complete, self._experiment, train_step, self._client
+                )
             self._summaries.flush()
+
+    def wait_until_saved(self) -> None:
+        """Waits for the joint checkpoint that `save` began; raises what it raised."""
+        if self._saving is not None:
+            self._saving.result()
+
+    def save_and_wait(self) -> None:
+        """Writes both checkpoints to the end, and says so: the launcher waits."""
+        self._report(self.train_step)
+        self._status.set_state("checkpointing")
+        self.save()
+        self.wait_until_saved()
 
     def poll(self, client: reverb.Client) -> None:
         """Reads the replay's state and reports; called by the main thread.
@@ -292,7 +311,7 @@ class Learner:
         )
 
     def _finish(self) -> None:
-        self.save()
+        self.save_and_wait()
         self._exporter.export_saved_models()
         self._experiment.done.write_text(f"train_step {self.train_step}\n")
         self._status.set_state("done")
@@ -376,7 +395,7 @@ def main() -> int:
     learner.stop()
     thread.join(STOP_GRACE_SECS)
     if not experiment.done.exists() and learner.train_step > 0:
-        learner.save()
+        learner.save_and_wait()
         status.set_state("stopped")
     # A thread that waits in Reverb cannot be joined.
     os._exit(0)

@@ -1,0 +1,150 @@
+"""Runs the launcher as a user does and looks at what it started."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+import psutil
+
+from tests.conftest import REPOSITORY
+from tfagents_system import supervision
+from tfagents_system.experiment import Experiment
+from tfagents_system.progress import read_status
+
+
+def wait_for(condition: Callable[[], Any], what: str, timeout_secs: float = 120) -> Any:
+    """Waits for a condition; returns its value."""
+    deadline = time.monotonic() + timeout_secs
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"gave up waiting for {what}"
+        time.sleep(0.2)
+    return value
+
+
+class Run:
+    """One experiment and the launcher that trains it."""
+
+    def __init__(
+        self, folder: Path, params: str, workers: int = 1, **config: Any
+    ) -> None:
+        """Writes the user's three files.
+
+        Args:
+          folder: Where to write them and the experiment directory.
+          params: The params file's text.
+          workers: SAC_NUM_COLLECT_WORKERS.
+          **config: The JSON.
+        """
+        # A name that a shell would trip over.
+        self.experiment = Experiment(folder / "logs of 'mine' ü")
+        params_path = folder / "old_params.py"
+        params_path.write_text(params)
+        config_path = folder / "old_config.json"
+        config_path.write_text(json.dumps(config))
+        self.variables = folder / "training_variables.sh"
+        self.variables.write_text(
+            f"SAC_NUM_COLLECT_WORKERS={workers}\n"
+            f"SAC_PARAMS={params_path}\nSAC_CONFIG={config_path}\n"
+        )
+        self.services = ["replay_server", "learner"]
+        self.services += [f"collect_worker_{worker}" for worker in range(workers)]
+        self.environment = {
+            **os.environ,
+            "SAC_EXP_DIR": str(self.experiment.root),
+            # A proxy must not come between the processes.
+            "http_proxy": "http://127.0.0.1:9",
+            "https_proxy": "http://127.0.0.1:9",
+        }
+        self.output = folder / "output"
+        self.launcher: subprocess.Popen[bytes] | None = None
+
+    def start_launcher(self) -> None:
+        """Starts the launcher in the foreground of a session of its own."""
+        with self.output.open("ab") as output:
+            self.launcher = subprocess.Popen(
+                [REPOSITORY / "launch_training.sh", self.variables],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def call(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
+        """Runs a command of the repository on this experiment to its end."""
+        return subprocess.run(
+            [REPOSITORY / command[0], *command[1:]],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def has_ended(self) -> bool:
+        """Returns whether the launcher ended with 0; fails if with another code."""
+        assert self.launcher is not None
+        code = self.launcher.poll()
+        assert code in (None, 0), self.output.read_text()
+        return code == 0
+
+    def status(self, name: str, key: str, default: Any = 0) -> Any:
+        """Reads a field of a service's status."""
+        return read_status(self.experiment, name).get(key, default)
+
+    @property
+    def train_step(self) -> int:
+        """Gradient steps done, as the learner says."""
+        return int(self.status("learner", "train_step"))
+
+    @property
+    def env_steps(self) -> int:
+        """Rows ever inserted, as the replay server says."""
+        return int(self.status("replay_server", "env_steps"))
+
+    def pid(self, name: str) -> int | None:
+        """Returns the pid of a service."""
+        return supervision.pid_of(self.experiment, name)
+
+    def pids(self) -> dict[str, int]:
+        """Returns the pids of all services; waits until all are up."""
+        wait_for(lambda: all(self.pid(name) for name in self.services), "all services")
+        return {name: self.pid(name) or 0 for name in self.services}
+
+    def is_replaced(self, name: str, old_pid: int) -> Callable[[], bool]:
+        """Returns a condition: the service has another process than that."""
+        return lambda: self.pid(name) not in (None, old_pid)
+
+    def wait_for_progress(self, train_steps: int = 40) -> None:
+        """Waits until more gradient steps are taken."""
+        before = self.train_step
+        wait_for(lambda: self.train_step >= before + train_steps, "train steps")
+
+    def log(self, name: str) -> str:
+        """Returns all of a service's log."""
+        return self.experiment.service_log(name).read_text()
+
+    def assert_nothing_is_left(self) -> None:
+        """Asserts that no process works on this experiment."""
+        assert not supervision.is_running(self.experiment)
+        left = [
+            process.info
+            for process in psutil.process_iter(["pid", "cmdline", "status"])
+            if str(self.experiment.root) in " ".join(process.info["cmdline"] or [])
+        ]
+        assert left == []
+        assert not self.experiment.temporary_files.exists()
+
+    def close(self) -> None:
+        """Stops whatever a failed test left."""
+        if self.output.exists():
+            print(self.output.read_text())
+        supervision.stop(self.experiment)
+        if self.launcher is not None and self.launcher.poll() is None:
+            self.launcher.kill()
+            self.launcher.wait()
