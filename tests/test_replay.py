@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,10 +42,19 @@ def row(value: float) -> tuple[NDArray[Any], ...]:
     )
 
 
+def serve(folder: Path, pacing: Pacing, port: int) -> reverb.Server:
+    """Starts a replay server; without a folder it would leave one in /tmp."""
+    return reverb.Server(
+        replay.make_tables(CODEC, pacing),
+        port=port,
+        checkpointer=reverb.checkpointers.DefaultCheckpointer(str(folder)),
+    )
+
+
 @pytest.fixture
-def server(free_port: int) -> Iterator[int]:
+def server(free_port: int, tmp_path: Path) -> Iterator[int]:
     """Yields the port of a replay server."""
-    server = reverb.Server(replay.make_tables(CODEC, PACING), port=free_port)
+    server = serve(tmp_path, PACING, free_port)
     yield free_port
     server.stop()
 
@@ -94,10 +104,12 @@ def test_learner_is_held_until_there_is_enough(server: int) -> None:
     assert len(got) == 1
 
 
-def test_prefetched_samples_stay_within_the_slack(load: Any, free_port: int) -> None:
+def test_prefetched_samples_stay_within_the_slack(
+    load: Any, free_port: int, tmp_path: Path
+) -> None:
     params = load(train_params={"n_buffer_init_episodes": 1, "num_steps_per_iter": 1})
     pacing = make_pacing(params)
-    server = reverb.Server(replay.make_tables(CODEC, pacing), port=free_port)
+    server = serve(tmp_path, pacing, free_port)
     writer = replay.ExperienceWriter(replay.connect(free_port))
     for value in range(pacing.min_size):
         writer.write(row(value), give_up)

@@ -167,10 +167,10 @@ def check_stop(run: Run) -> int:
 def check_resume(run: Run, step: int) -> None:
     warm_ups = run.log("collect_worker_0").count("random actions")
     env_steps = run.env_steps
+    restores = run.log("learner").count("restored")
     run.start_launcher()
-    run.pids()
     wait_for(
-        lambda: "restored" in run.log("learner").rsplit("learner: pid", 1)[1],
+        lambda: run.log("learner").count("restored") > restores,
         "the learner to restore",
     )
     assert f"generation_{step:010d}" in run.log("learner").rsplit("restored", 1)[1]
