@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sourced by launch_training.sh, status.sh and stop_training.sh.
+# What launch_training.sh, status.sh and stop_training.sh share; they source it.
 
 # load_variables REPOSITORY FILE: exports what a training variables file assigns, as the
 # archived system did; SAC_* values that are in the environment already win.
@@ -33,4 +33,24 @@ load_variables() {
   for name in "${!given[@]}"; do
     export "$name=${given[$name]}"
   done
+}
+
+# act_on_run REPOSITORY ACTION [VARIABLES.sh | EXPERIMENT_DIRECTORY]: shows (status) or
+# stops (stop) a run.
+act_on_run() {
+  local repository=$1 action=$2 python
+  shift 2
+  case "${1:-}" in
+    -h | --help)
+      echo "usage: $(basename "$0") [VARIABLES.sh | EXPERIMENT_DIRECTORY]"
+      exit 0
+      ;;
+    *.sh)
+      load_variables "$repository" "$1"
+      shift
+      ;;
+  esac
+  python=$("$repository/scripts/setup.sh")
+  PYTHONPATH=$repository${PYTHONPATH:+:$PYTHONPATH} \
+    exec "$python" -m tfagents_system.status "$action" "$@"
 }

@@ -33,6 +33,7 @@ LIGHT_MODULES = [
     "supervision",
     "topology",
     "train_params_base",
+    "watch",
 ]
 
 

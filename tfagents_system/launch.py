@@ -29,17 +29,9 @@ from tfagents_system.experiment import (
     resolve_path,
     write_json,
 )
-from tfagents_system.progress import Progress, read_progress
+from tfagents_system.watch import watch_until_done
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-POLL_SECS = 1.0
-# Between two lines where the output is no terminal.
-QUIET_PERIOD_SECS = 30.0
-# Restarts of one service without any progress in between, then the run ends.
-MAX_RESTARTS_WITHOUT_PROGRESS = 5
-NUM_ERROR_LINES = 15
-# After DONE the workers evaluate the final policy; as long as they still do.
-FINAL_EVALUATION_SECS = 1800.0
 
 
 class StopRequested(Exception):
@@ -141,126 +133,6 @@ def write_run(
     supervision.remove_other_services(experiment, names)
     for service in services:
         supervision.write_service(experiment, service)
-
-
-class Watch:
-    """Watches a run: shows its progress, and notices what keeps failing."""
-
-    def __init__(self, experiment: Experiment, names: Sequence[str]) -> None:
-        """Counts restarts from now on.
-
-        Args:
-          experiment: The experiment.
-          names: Its services.
-        """
-        self._experiment = experiment
-        self._names = names
-        self._starts = {
-            name: supervision.count_starts(experiment, name) for name in names
-        }
-        self._restarts = dict.fromkeys(names, 0)
-        self._restarts_at_progress = dict.fromkeys(names, 0)
-        self._progress: tuple[int, int] = (0, 0)
-        self._shown_at = 0.0
-        self._is_terminal = sys.stdout.isatty()
-
-    def poll(self) -> None:
-        """Looks once: shows the live line and every restart.
-
-        Raises:
-          UserError: A service failed too often without progress.
-        """
-        progress = read_progress(self._experiment, self._names)
-        counters = (progress.train_step, progress.env_steps)
-        if counters != self._progress:
-            self._progress = counters
-            self._restarts_at_progress = dict(self._restarts)
-        for name in self._names:
-            self._check_restarts(name)
-        self._show(progress)
-
-    def end_line(self) -> None:
-        """Ends the live line, before something else is printed."""
-        if self._is_terminal and self._shown_at:
-            print(flush=True)
-            self._shown_at = 0.0
-
-    def _check_restarts(self, name: str) -> None:
-        restarts = supervision.num_restarts(self._starts, self._experiment, name)
-        if restarts == self._restarts[name]:
-            return
-        self._restarts[name] = restarts
-        self.end_line()
-        log = self._experiment.service_log(name)
-        print(f"{name} ended and was restarted ({restarts} so far); its log: {log}")
-        failures = restarts - self._restarts_at_progress[name]
-        if failures >= MAX_RESTARTS_WITHOUT_PROGRESS:
-            lines = supervision.last_log_lines(self._experiment, name, NUM_ERROR_LINES)
-            print("\n".join(f"  {line}" for line in lines))
-            raise UserError(
-                f"{name} failed {failures} times without progress; giving up. The "
-                f"last lines of {log} are above"
-            )
-
-    def _show(self, progress: Progress) -> None:
-        now = time.monotonic()
-        line = progress.line(sum(self._restarts.values()))
-        if self._is_terminal:
-            width = os.get_terminal_size().columns - 1
-            print(f"\r{line[:width]:<{width}}", end="", flush=True)
-            self._shown_at = now
-        elif now - self._shown_at >= QUIET_PERIOD_SECS:
-            print(line, flush=True)
-            self._shown_at = now
-
-
-def watch_until_done(
-    experiment: Experiment,
-    names: Sequence[str],
-    environment: Mapping[str, str],
-    lock: int,
-) -> None:
-    """Starts the services and returns when training is complete.
-
-    Raises:
-      UserError: A service keeps failing.
-      StopRequested: By a signal.
-    """
-    watch = Watch(experiment, names)
-    svscan = supervision.start(experiment, environment, lock)
-    done_at: float | None = None
-    try:
-        while True:
-            time.sleep(POLL_SECS)
-            supervision.reap()
-            if svscan.poll() is not None:  # Killed; supervise runs on without it.
-                svscan = supervision.start(experiment, environment, lock)
-            watch.poll()
-            if not experiment.done.exists():
-                continue
-            done_at = done_at or time.monotonic()
-            finished = all(
-                state == "finished"
-                for state in worker_states(experiment, names).values()
-            )
-            if finished or time.monotonic() - done_at > FINAL_EVALUATION_SECS:
-                return
-    finally:
-        watch.end_line()
-        svscan.terminate()
-        svscan.wait()
-
-
-def worker_states(
-    experiment: Experiment, names: Sequence[str]
-) -> dict[str, str | None]:
-    """Returns the state of each collect worker by name."""
-    states: dict[str, str | None] = {}
-    for name in names:
-        if name.startswith(topology.COLLECT_WORKER):
-            path = experiment.status(name)
-            states[name] = read_json(path).get("state") if path.exists() else None
-    return states
 
 
 def forget_worker_states(experiment: Experiment, names: Sequence[str]) -> None:

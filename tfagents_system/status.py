@@ -59,9 +59,8 @@ def print_status(experiment: Experiment) -> None:
             f"starts {supervision.count_starts(experiment, name):<4}  "
             f"{doing if pid else ''}"
         )
-        for key in ("curriculum",):
-            if key in status:
-                print(f"  {'':<{width}}  {key}: {status[key]}")
+        if "curriculum" in status:
+            print(f"  {'':<{width}}  curriculum: {status['curriculum']}")
 
 
 def stop_run(experiment: Experiment) -> None:

@@ -280,7 +280,7 @@ def main() -> int:
     import numpy as np
     import tensorflow as tf
 
-    from tfagents_system import configuration, supervision
+    from tfagents_system import supervision
     from tfagents_system.algorithm import sac
     from tfagents_system.algorithm.specs import Specs
     from tfagents_system.dataflow import replay, rows
@@ -290,9 +290,7 @@ def main() -> int:
     startup.limit_threads(len(os.sched_getaffinity(0)))
     experiment = Experiment(args.exp_dir)
     status = startup.Status(experiment, name)
-    run = startup.Run.load(experiment)
-    config = configuration.load_config(experiment.config)
-    params = configuration.load_params(experiment.params, config, run.params_folder)
+    run, params = startup.load_run(experiment)
 
     # Different for each worker and each restart, so that no two explore alike.
     starts = supervision.count_starts(experiment, name)

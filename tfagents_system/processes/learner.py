@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Callable
 
 from tfagents_system.errors import run_command
 from tfagents_system.processes import startup
@@ -24,93 +24,16 @@ from tfagents_system.topology import LEARNER
 
 if TYPE_CHECKING:
     import reverb
-    import tensorflow as tf
     from tf_agents.agents import tf_agent
 
     from tfagents_system.dataflow.replay import ReplayInfo
-    from tfagents_system.dataflow.rows import RowCodec
     from tfagents_system.experiment import Experiment
+    from tfagents_system.gradient_steps import GradientSteps
     from tfagents_system.train_params_base import TrainParamsBase
 
 logger = logging.getLogger(__name__)
 POLL_SECS = 1.0
 STOP_GRACE_SECS = 3.0
-LOSSES = ("loss", "critic_loss", "actor_loss", "alpha_loss")
-
-
-class GradientSteps:
-    """The compiled part of an iteration: sample, unpack, train, many times."""
-
-    def __init__(
-        self, agent: tf_agent.TFAgent, codec: RowCodec, dataset: tf.data.Dataset
-    ) -> None:
-        """Compiles nothing yet; that happens at the first call.
-
-        Args:
-          agent: The agent to train.
-          codec: Layout of the rows.
-          dataset: Endless batches of packed rows.
-        """
-        import tensorflow as tf
-
-        self._agent = agent
-        self._codec = codec
-        self._iterator = iter(dataset)
-        self._stop = tf.Variable(False, name="stop")
-        self._means = {name: tf.keras.metrics.Mean(name) for name in LOSSES}
-        self._compiled_run = tf.function(self._run)
-        self._compiled_diagnose = tf.function(self._diagnose)
-
-    def run(self, num_steps: int) -> dict[str, float]:
-        """Takes gradient steps; waits for experience where the replay has too little.
-
-        Args:
-          num_steps: How many; fewer are taken after `stop`.
-
-        Returns:
-          The mean of each loss over the steps.
-        """
-        import tensorflow as tf
-
-        for mean in self._means.values():
-            mean.reset_state()
-        self._compiled_run(self._iterator, tf.constant(num_steps, tf.int64))
-        return {
-            f"Losses/{name}": float(mean.result())
-            for name, mean in self._means.items()
-            if mean.count.numpy() > 0
-        }
-
-    def diagnose(self) -> dict[str, float]:
-        """Measures alpha and the Q values on one more batch."""
-        scalars = self._compiled_diagnose(self._iterator)
-        return {name: float(value) for name, value in scalars.items()}
-
-    def stop(self) -> None:
-        """Ends `run` before its next gradient step, even while it waits for data."""
-        self._stop.assign(True)
-
-    def _run(self, iterator: Any, num_steps: tf.Tensor) -> None:
-        import tensorflow as tf
-
-        for _ in tf.range(num_steps):
-            columns = next(iterator)
-            # TensorFlow orders only what touches the same resource: without this the
-            # stop would be read, and train_step counted, before the data is there.
-            with tf.control_dependencies(columns):
-                is_stopping = self._stop.read_value()
-            if is_stopping:
-                break
-            loss = self._agent.train(self._codec.unpack(columns))
-            self._means["loss"].update_state(loss.loss)
-            for name in LOSSES[1:]:
-                if hasattr(loss.extra, name):
-                    self._means[name].update_state(getattr(loss.extra, name))
-
-    def _diagnose(self, iterator: Any) -> dict[str, tf.Tensor]:
-        from tfagents_system.algorithm import sac
-
-        return sac.diagnose(self._agent, self._codec.unpack(next(iterator)))
 
 
 class Learner:
@@ -344,18 +267,17 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, on_signal)
 
-    from tfagents_system import checkpoint, configuration
+    from tfagents_system import checkpoint
     from tfagents_system.algorithm import sac
     from tfagents_system.algorithm.specs import Specs
     from tfagents_system.dataflow import replay, rows
     from tfagents_system.experiment import Experiment
+    from tfagents_system.gradient_steps import GradientSteps
 
     startup.limit_threads(len(os.sched_getaffinity(0)))
     experiment = Experiment(args.exp_dir)
     status = startup.Status(experiment, LEARNER)
-    run = startup.Run.load(experiment)
-    config = configuration.load_config(experiment.config)
-    params = configuration.load_params(experiment.params, config, run.params_folder)
+    run, params = startup.load_run(experiment)
     specs = Specs.load(experiment.specs)
 
     client = replay.connect(run.reverb_port)

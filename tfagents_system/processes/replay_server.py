@@ -27,7 +27,7 @@ def main() -> int:
 
     import reverb
 
-    from tfagents_system import checkpoint, configuration, ports
+    from tfagents_system import checkpoint, ports
     from tfagents_system.algorithm.specs import Specs
     from tfagents_system.dataflow import rate_limiter, replay, rows
     from tfagents_system.experiment import Experiment
@@ -41,9 +41,7 @@ def main() -> int:
 
     experiment = Experiment(args.exp_dir)
     status = startup.Status(experiment, REPLAY_SERVER)
-    run = startup.Run.load(experiment)
-    config = configuration.load_config(experiment.config)
-    params = configuration.load_params(experiment.params, config, run.params_folder)
+    run, params = startup.load_run(experiment)
     codec = rows.RowCodec(Specs.load(experiment.specs))
     pacing = rate_limiter.make_pacing(params)
 

@@ -17,8 +17,10 @@ import time
 from pathlib import Path
 from typing import Any, Callable
 
+from tfagents_system import configuration
 from tfagents_system.experiment import Experiment, read_json, write_json
 from tfagents_system.quiet import quiet_imports
+from tfagents_system.train_params_base import TrainParamsBase
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 STATUS_PERIOD_SECS = 1.0
@@ -50,6 +52,18 @@ class Run:
             params_folder=Path(run["params_folder"]),
             service_names=tuple(service["name"] for service in run["services"]),
         )
+
+
+def load_run(experiment: Experiment) -> tuple[Run, TrainParamsBase]:
+    """Loads what the launcher decided, and the user's `TrainParams` from the snapshots.
+
+    Raises:
+      UserError: A snapshot does not load.
+    """
+    run = Run.load(experiment)
+    config = configuration.load_config(experiment.config)
+    params = configuration.load_params(experiment.params, config, run.params_folder)
+    return run, params
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfagents_system.algorithm import sac
 from tfagents_system.dataflow.rows import RowCodec
-from tfagents_system.processes.learner import GradientSteps
+from tfagents_system.gradient_steps import GradientSteps
 
 
 class Feed:
