@@ -194,8 +194,9 @@ def _is_checkpointing(experiment: Experiment) -> bool:
 def stop(experiment: Experiment) -> None:
     """Stops every process of the run, in bounded time.
 
-    In order: the learner, which saves itself and the replay; the workers; the replay
-    server; the logs. What does not go is killed.
+    In order: the workers, so that what they wrote is in the last checkpoint; the
+    learner, which saves itself and the replay; the replay server; the logs. What does
+    not go is killed.
     """
     for pid in lock_holders(experiment) if experiment.lock.exists() else []:
         if _command_name(pid) == "svscan":  # Else it would start them again.
@@ -203,6 +204,8 @@ def stop(experiment: Experiment) -> None:
     folders = service_folders(experiment)
     learner = [f for f in folders if f.name == LEARNER]
     workers = [f for f in folders if f.name.startswith(COLLECT_WORKER)]
+    _svc("-d", workers)
+    _wait_down(experiment, workers, STOP_GRACE_SECS)
     _svc("-d", learner)
     is_down = _wait_down(experiment, learner, LEARNER_GRACE_SECS)
     started = time.monotonic()
@@ -213,7 +216,6 @@ def stop(experiment: Experiment) -> None:
     ):
         is_down = _wait_down(experiment, learner, 1.0)
     others = [f for f in folders if f not in learner]
-    _svc("-d", workers)
     _svc("-d", others)
     if not _wait_down(experiment, others, STOP_GRACE_SECS) or not is_down:
         _svc("-k", folders)

@@ -97,8 +97,6 @@ def check_that_it_learns(run: Run) -> None:
     assert run.train_step > 0
     rows = run.env_steps
     assert rows >= WARM_UP_ROWS
-    # Random actions for the warm-up and not much longer: at most one more episode of
-    # each worker, and what the limiter lets through while the learner compiles.
     wait_for(
         lambda: all(
             run.status(f"collect_worker_{worker}", "policy_train_step") > 0

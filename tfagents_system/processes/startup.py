@@ -36,12 +36,10 @@ class Run:
     Attributes:
       reverb_port: TCP port of the replay server.
       params_folder: Folder that the params file was copied from.
-      service_names: Every service of the run.
     """
 
     reverb_port: int
     params_folder: Path
-    service_names: tuple[str, ...]
 
     @classmethod
     def load(cls, experiment: Experiment) -> Run:
@@ -50,7 +48,6 @@ class Run:
         return cls(
             reverb_port=int(run["reverb_port"]),
             params_folder=Path(run["params_folder"]),
-            service_names=tuple(service["name"] for service in run["services"]),
         )
 
 
