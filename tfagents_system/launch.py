@@ -124,7 +124,11 @@ def write_run(
             "reverb_port": port,
             "params_folder": str(source),
             "services": [
-                {"name": service.name, "cpus": list(service.cpus)}
+                {
+                    "name": service.name,
+                    "cpus": list(service.cpus),
+                    "starts_before": supervision.count_starts(experiment, service.name),
+                }
                 for service in services
             ],
         },

@@ -37,7 +37,13 @@ def _ago(timestamp: float | None) -> str:
 
 def print_status(experiment: Experiment) -> None:
     """Prints whether a run is alive, its progress, and each service."""
-    names = [service["name"] for service in read_json(experiment.run)["services"]]
+    services = read_json(experiment.run)["services"]
+    names = [service["name"] for service in services]
+    starts_before = {service["name"]: service["starts_before"] for service in services}
+    restarts = {
+        name: supervision.num_restarts(starts_before, experiment, name)
+        for name in names
+    }
     is_running = supervision.is_running(experiment)
     if is_running:
         pid = launcher_pid(experiment)
@@ -45,10 +51,7 @@ def print_status(experiment: Experiment) -> None:
     else:
         state = "complete" if experiment.done.exists() else "stopped"
     print(f"{experiment.root}: {state}")
-    restarts = sum(
-        max(0, supervision.count_starts(experiment, name) - 1) for name in names
-    )
-    print(read_progress(experiment, names).line(restarts))
+    print(read_progress(experiment, names).line(sum(restarts.values())))
     width = max(map(len, names))
     for name in names:
         status = read_status(experiment, name)
@@ -56,7 +59,7 @@ def print_status(experiment: Experiment) -> None:
         doing = f"{status.get('state', '')}{_ago(status.get('state_since'))}"
         print(
             f"  {name:<{width}}  {f'pid {pid}' if pid else 'down':<12}  "
-            f"starts {supervision.count_starts(experiment, name):<4}  "
+            f"restarts {restarts[name]:<4}  "
             f"{doing if pid else ''}"
         )
         if "curriculum" in status:

@@ -91,6 +91,8 @@ def test_background_curriculum_and_a_killed_launcher(tmp_path: Path) -> None:
         assert "left processes of this run; stopping them" in result.stdout
         assert not any(psutil.pid_exists(pid) for pid in before.values())
         run.wait_for_progress()
+        status = run.call("scripts/status.sh", run.experiment.root).stdout
+        assert "| restarts 0 |" in status  # In this run; being resumed is not one.
 
         started = time.monotonic()
         result = run.call("scripts/stop_training.sh", run.experiment.root)
