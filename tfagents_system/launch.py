@@ -87,7 +87,8 @@ def exclusive_run(experiment: Experiment) -> Iterator[int]:
         if not supervision.try_lock(lock):
             print("A launcher died and left processes of this run; stopping them.")
             supervision.stop(experiment)
-            supervision.try_lock(lock)
+            if not supervision.try_lock(lock):
+                raise UserError(f"{experiment.lock} is still in use; try again")
         yield lock
 
 
@@ -139,7 +140,7 @@ def write_run(
         supervision.write_service(experiment, service)
 
 
-def forget_worker_states(experiment: Experiment, names: Sequence[str]) -> None:
+def forget_states(experiment: Experiment, names: Sequence[str]) -> None:
     """Marks each service as not started, lest an earlier run's state be believed."""
     for name in names:
         path = experiment.status(name)
@@ -174,7 +175,7 @@ def train(experiment: Experiment, environment: dict[str, str]) -> int:
         os.environ["SAC_NUM_COLLECT_WORKERS"] = str(len(services) - 2)
         prepare(experiment, params, config)
         write_run(experiment, services, port, params)
-        forget_worker_states(experiment, names)
+        forget_states(experiment, names)
         print(f"Training in {experiment.root}; stop with Ctrl-C.", flush=True)
         experiment.temporary_files.mkdir(exist_ok=True)
         environment["TMPDIR"] = str(experiment.temporary_files)

@@ -192,11 +192,7 @@ class CollectWorker:
         self._writer.flush(self._on_replay_wait)
         rate = result.length / (time.monotonic() - started)
         self._status.update(
-            num_episodes=self._status.get("num_episodes", 0) + 1,
-            collected_env_steps=self._status.get("collected_env_steps", 0)
-            + result.length,
             train_return=result.episode_return,
-            train_episode_length=result.length,
         )
         self._summaries.write(
             {
