@@ -18,7 +18,7 @@ def episode(pendulum: tuple[Any, Any, Any]) -> tuple[Any, Any]:
     policy = random_py_policy.RandomPyPolicy(
         env.time_step_spec(), env.action_spec(), seed=0
     )
-    return env, policy
+    return env, acting.TFAgentsPolicy(policy)
 
 
 def test_users_observers_see_every_step_in_tf_agents_types(

@@ -29,9 +29,7 @@ def transition(codec: rows.RowCodec, seed: int) -> Any:
         codec.pack(rng.normal(size=3), rng.uniform(-2, 2, 1), 1.0, 1.0, np.ones(3))
         for _ in range(8)
     ]
-    return codec.unpack(
-        tuple(tf.constant(np.stack(column)[:, None]) for column in zip(*packed))
-    )
+    return codec.unpack(tuple(tf.constant(np.stack(column)) for column in zip(*packed)))
 
 
 def trained_weights(agent: Any) -> list[NDArray[Any]]:
@@ -83,7 +81,7 @@ def test_learner_and_replay_come_back_together(
     for seed in range(3):
         agent.train(transition(codec, seed))
     server = serve(experiment, codec, free_port)
-    write_rows(free_port, codec, 20)
+    write_rows(free_port, codec, 24)
     assert save(experiment, agent, replay.connect(free_port))
     assert not save(experiment, agent, replay.connect(free_port))
     server.stop()
@@ -92,7 +90,7 @@ def test_learner_and_replay_come_back_together(
     # What Reverb saved later, without a learner's checkpoint beside it, is not used.
     shutil.rmtree(experiment.replay)
     server = serve(experiment, codec, free_port)
-    write_rows(free_port, codec, 5)
+    write_rows(free_port, codec, 8)
     replay.connect(free_port).checkpoint()
     server.stop()
 
@@ -100,7 +98,7 @@ def test_learner_and_replay_come_back_together(
     info = replay.read_replay(replay.connect(free_port))
     server.stop()
     assert info is not None
-    assert (info.num_rows, info.num_inserts) == (20, 20)
+    assert (info.num_rows, info.num_inserts) == (24, 24)
 
     restored = sac.build_agent(params, specs)
     assert checkpoint.restore_learner(experiment, restored) == 3
@@ -121,7 +119,7 @@ def test_two_generations_are_kept_and_half_a_one_is_not_used(
     codec = rows.RowCodec(specs)
     agent = sac.build_agent(params, specs)
     server = serve(experiment, codec, free_port)
-    write_rows(free_port, codec, 5)
+    write_rows(free_port, codec, 8)
     client = replay.connect(free_port)
     for seed in range(3):
         agent.train(transition(codec, seed))

@@ -208,6 +208,6 @@ def test_what_is_no_environment_is_refused(make: Any, message: str) -> None:
 )
 def test_action_space_that_sac_cannot_use_is_refused(spec: Any, message: str) -> None:
     env = make_env(CountingEnv)
-    env.wrapped_env()._action_spec = spec
+    env._action_spec = spec
     with pytest.raises(UserError, match=message):
         standard.check_spaces(env)

@@ -23,7 +23,7 @@ class Feed:
         self.batches_allowed = threading.Semaphore(0)
         self.is_ending = False
         signature = tuple(
-            tf.TensorSpec((4, *spec.shape), spec.dtype) for spec in codec.signature
+            tf.TensorSpec((4, *spec.shape), spec.dtype) for spec in codec.columns
         )
         self._arrays = tuple(
             np.zeros(spec.shape, spec.dtype.as_numpy_dtype) for spec in signature

@@ -17,14 +17,19 @@ from numpy.typing import NDArray
 from tfagents_system import ports
 from tfagents_system.algorithm.specs import Specs
 from tfagents_system.dataflow import replay, variables
-from tfagents_system.dataflow.rate_limiter import Pacing, make_pacing
+from tfagents_system.dataflow.rate_limiter import (
+    ROWS_PER_ITEM,
+    Pacing,
+    make_pacing,
+)
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.errors import UserError
 
 CODEC = RowCodec(
     Specs(tf.TensorSpec((3,), tf.float32), tf.TensorSpec((1,), tf.float32))
 )
-PACING = Pacing(capacity=100, min_size=10, samples_per_insert=4.0, slack_samples=400.0)
+# A fetch of small batches must fit into the slack.
+PACING = Pacing(capacity=800, min_size=80, samples_per_insert=4.0, slack_samples=4000.0)
 
 
 class GaveUp(Exception):
@@ -68,27 +73,110 @@ def insert(port: int, count: int) -> None:
 
 
 def test_rows_travel_from_writer_to_batch(server: int) -> None:
-    insert(server, 20)
+    insert(server, 104)
     info = replay.read_replay(replay.connect(server))
     assert info is not None
-    assert (info.num_rows, info.num_inserts, info.has_policy) == (20, 20, False)
-    dataset = replay.make_dataset(server, CODEC, batch_size=8, prefetch_batches=1)
-    columns = next(iter(dataset))
-    transition = CODEC.unpack(columns)
-    values = transition.next_time_step.reward.numpy()
-    assert values.shape == (8,)
-    assert set(values) <= set(range(20))
-    np.testing.assert_array_equal(transition.time_step.observation[:, 1], values)
-    np.testing.assert_array_equal(transition.next_time_step.observation[:, 2], values)
+    assert (info.num_rows, info.num_inserts, info.has_policy) == (104, 104, False)
+    dataset = replay.make_dataset(server, CODEC, batch_size=9, prefetch_batches=1)
+    seen: set[float] = set()
+    for columns in dataset.take(100):
+        transition = CODEC.unpack(columns)
+        values = transition.next_time_step.reward.numpy()
+        assert values.shape == (9,)
+        seen.update(values)
+        np.testing.assert_array_equal(transition.time_step.observation[:, 1], values)
+        np.testing.assert_array_equal(
+            transition.next_time_step.observation[:, 2], values
+        )
+    assert seen == set(range(104))
+
+
+def test_nested_observations_of_many_dtypes_travel(
+    free_port: int, tmp_path: Path
+) -> None:
+    codec = RowCodec(
+        Specs(
+            {
+                "image": tf.TensorSpec((4, 4, 1), tf.uint8),
+                "aux": (tf.TensorSpec((), tf.bool), tf.TensorSpec((2,), tf.int64)),
+                "vector": tf.TensorSpec((3,), tf.float32),
+            },
+            tf.TensorSpec((1,), tf.float32),
+        )
+    )
+    server = reverb.Server(
+        replay.make_tables(codec, PACING),
+        port=free_port,
+        checkpointer=reverb.checkpointers.DefaultCheckpointer(str(tmp_path)),
+    )
+    writer = replay.ExperienceWriter(replay.connect(free_port))
+
+    def observation(value: int) -> Any:
+        return {
+            "image": np.full((4, 4, 1), value, np.uint8),
+            "aux": (value % 2 == 1, np.full(2, value, np.int64)),
+            "vector": np.full(3, value, np.float32),
+        }
+
+    for value in range(80):
+        columns = codec.pack(
+            observation(value), np.ones(1), value, 1.0, observation(value + 1)
+        )
+        writer.write(columns, give_up)
+    writer.flush(give_up)
+    dataset = replay.make_dataset(free_port, codec, batch_size=8, prefetch_batches=1)
+    transition = codec.unpack(next(iter(dataset)))
+    for index, value in enumerate(transition.next_time_step.reward.numpy()):
+        for step, expected in (
+            (transition.time_step, observation(int(value))),
+            (transition.next_time_step, observation(int(value) + 1)),
+        ):
+            got = tf.nest.map_structure(lambda t, i=index: t[i], step.observation)
+            tf.nest.map_structure(np.testing.assert_array_equal, got, expected)
+    server.stop()
+
+
+def test_rows_of_an_item_are_spread_over_many_batches(
+    free_port: int, tmp_path: Path
+) -> None:
+    pacing = Pacing(100_000, 16_000, 1.0, 1e9)
+    server = serve(tmp_path, pacing, free_port)
+    insert(free_port, 16_000)
+    dataset = replay.make_dataset(free_port, CODEC, batch_size=256, prefetch_batches=1)
+    pairs = 0
+    for columns in dataset.take(64):
+        values = CODEC.unpack(columns).next_time_step.reward.numpy()
+        items = (values // ROWS_PER_ITEM).astype(int)
+        counts = np.bincount(items)
+        pairs += int((counts * (counts - 1) // 2).sum())
+    # Grouped rows would be 32 * (8 choose 2) = 896 pairs a batch. Of 2000 items, 32640
+    # pairs of independent rows share one 16 times; the 512 items of a fetch, each with
+    # 8 rows in 16 batches, add 512 * 28 / 16 / 16 = 56.
+    assert 20 < pairs / 64 < 120
+    server.stop()
+
+
+def test_rows_that_do_not_fill_an_item_travel_with_the_next_episode(
+    server: int,
+) -> None:
+    writer = replay.ExperienceWriter(replay.connect(server))
+    for value in range(20):
+        if value % 5 == 0:  # Episodes of 5.
+            writer.flush(give_up)
+        writer.write(row(value), give_up)
+    writer.flush(give_up)
+    info = replay.read_replay(replay.connect(server))
+    assert info is not None
+    assert info.num_inserts == 16
 
 
 def test_writer_is_held_within_an_episode(server: int) -> None:
-    # max_diff is 4 * 10 + 400: 110 rows without a sample, and those under way.
+    # max_diff is 4 * 80 + 4000: 1080 rows without a sample.
     with pytest.raises(GaveUp):
-        insert(server, 1000)
+        insert(server, 3000)
     info = replay.read_replay(replay.connect(server))
     assert info is not None
-    assert 105 <= info.num_inserts <= 110
+    assert 1072 <= info.num_inserts <= 1080
 
 
 def test_learner_is_held_until_there_is_enough(server: int) -> None:
@@ -96,10 +184,10 @@ def test_learner_is_held_until_there_is_enough(server: int) -> None:
     got: list[Any] = []
     thread = threading.Thread(target=lambda: got.append(next(iter(dataset))))
     thread.start()
-    insert(server, 9)
+    insert(server, 72)
     time.sleep(0.5)
     assert not got
-    insert(server, 1)
+    insert(server, 8)
     thread.join(10)
     assert len(got) == 1
 
@@ -110,10 +198,7 @@ def test_prefetched_samples_stay_within_the_slack(
     params = load(train_params={"n_buffer_init_episodes": 1, "num_steps_per_iter": 1})
     pacing = make_pacing(params)
     server = serve(tmp_path, pacing, free_port)
-    writer = replay.ExperienceWriter(replay.connect(free_port))
-    for value in range(pacing.min_size):
-        writer.write(row(value), give_up)
-    writer.flush(give_up)
+    insert(free_port, pacing.min_size)
     dataset = replay.make_dataset(
         free_port, CODEC, params.train_batch_size, params.prefetch_batches
     )
@@ -138,7 +223,7 @@ def test_pacing_follows_from_the_iteration(load: Any) -> None:
     pacing = make_pacing(params)
     assert pacing.samples_per_insert == 128
     assert (pacing.capacity, pacing.min_size) == (350_000, 10_000)
-    assert pacing.max_diff - pacing.min_diff == 2 * 500 * 256
+    assert pacing.slack_samples == 500 * 256
 
 
 def test_policy_is_published_and_pulled(server: int) -> None:

@@ -48,10 +48,10 @@ def test_round_trip(name: str) -> None:
         reward, discount = float(index), float(index % 2)
         rows.append(codec.pack(observation, action, reward, discount, next_observation))
         expected.append((observation, action, reward, discount, next_observation))
-    for row, spec in zip(rows[0], codec.signature):
-        assert (1, *row.shape) == spec.shape
+    for row, spec in zip(rows[0], codec.columns):
+        assert row.shape == spec.shape
         assert row.dtype == spec.dtype.as_numpy_dtype
-    columns = tuple(tf.stack(column)[:, tf.newaxis] for column in zip(*rows))
+    columns = tuple(tf.stack(column) for column in zip(*rows))
     transition = codec.unpack(columns)
     got = (
         transition.time_step.observation,
@@ -66,14 +66,14 @@ def test_round_trip(name: str) -> None:
 
 def test_floats_share_one_column() -> None:
     codec = RowCodec(Specs(OBSERVATIONS["vector"], ACTION))
-    assert [tuple(spec.shape) for spec in codec.signature] == [(1, 3 + 2 + 1 + 1 + 3)]
+    assert [tuple(spec.shape) for spec in codec.columns] == [(3 + 2 + 1 + 1 + 3,)]
     assert codec.bytes_per_row == 40
 
 
 def test_step_types_are_mid_and_constants_are_neutral() -> None:
     codec = RowCodec(Specs(OBSERVATIONS["vector"], ACTION))
     row = codec.pack(np.ones(3), np.ones(2), 5.0, 0.0, np.ones(3))
-    transition = codec.unpack(tuple(tf.constant(c)[None, None] for c in row))
+    transition = codec.unpack(tuple(tf.constant(c)[None] for c in row))
     assert transition.time_step.step_type.numpy().tolist() == [1]
     assert transition.next_time_step.step_type.numpy().tolist() == [1]
     assert transition.time_step.discount.numpy().tolist() == [1.0]

@@ -7,6 +7,7 @@ from typing import Any, Callable
 import numpy as np
 import pytest
 import tensorflow as tf
+from tf_agents.agents.sac import sac_agent
 from tf_agents.specs import tensor_spec
 
 from tests.conftest import PENDULUM_PARAMS
@@ -67,9 +68,7 @@ def batch(codec: RowCodec, count: int, discount: float) -> Any:
         )
         for _ in range(count)
     ]
-    return codec.unpack(
-        tuple(tf.constant(np.stack(column)[:, None]) for column in zip(*packed))
-    )
+    return codec.unpack(tuple(tf.constant(np.stack(column)) for column in zip(*packed)))
 
 
 def test_critic_learns_the_value_of_a_terminal_reward(
@@ -124,31 +123,95 @@ def test_combiner_feeds_a_nested_observation_to_all_networks(
     codec = RowCodec(specs)
     observation = {"obs": np.ones(3), "aux": {"successful": True}}
     row = codec.pack(observation, np.zeros(1), 1.0, 1.0, observation)
-    transitions = codec.unpack(tuple(tf.constant(c)[None, None] for c in row))
+    transitions = codec.unpack(tuple(tf.constant(c)[None] for c in row))
     loss = agent.train(transitions)
     assert np.isfinite(loss.loss.numpy())
     assert agent._critic_network_1.variables[0].shape == (3 + 1, 16)
 
 
-def test_workers_with_different_seeds_explore_differently(
+class _WithoutNoise:
+    """Replaces the sampled actions by the modes: two agents then see the same."""
+
+    def _actions_and_log_probs(self, time_steps: Any, training: bool = False) -> Any:
+        agent: Any = self
+        policy = agent._train_policy if training else agent._policy
+        distribution = policy.distribution(time_steps).action
+        normal = distribution.input_distribution  # Before squashing.
+        return distribution.mode(), normal.log_prob(normal.mean())
+
+
+class _Sharded(_WithoutNoise, sac.ShardedSacAgent):
+    pass
+
+
+class _Unsharded(_WithoutNoise, sac_agent.SacAgent):
+    pass
+
+
+@pytest.mark.parametrize(("num_shards", "clipping"), [(1, None), (2, None), (3, 0.1)])
+def test_sharded_update_is_tf_agents_update(
+    load: Callable[..., Any],
+    pendulum: tuple[Any, Any, Specs],
+    monkeypatch: pytest.MonkeyPatch,
+    num_shards: int,
+    clipping: float | None,
+) -> None:
+    """64 transitions do not divide by 3: shards of different sizes."""
+    agents = []
+    # Adam's first steps have one length whatever the gradient, also for one that is
+    # nothing but rounding.
+    monkeypatch.setattr(tf.keras.optimizers, "Adam", tf.keras.optimizers.SGD)
+    rates = {f"{name}_learning_rate": 0.01 for name in ("actor", "critic", "alpha")}
+    settings = {**rates, "gradient_clipping": clipping, "target_update_period": 2}
+    for cls in (_Unsharded, _Sharded):
+        monkeypatch.setattr(sac, "ShardedSacAgent", cls)
+        agents.append(build(load, pendulum[2], **settings))
+    monkeypatch.undo()
+    reference, sharded = agents
+    sharded.num_shards = num_shards
+
+    def weights(agent: Any) -> list[Any]:
+        networks = (
+            agent._actor_network,
+            agent._critic_network_1,
+            agent._critic_network_2,
+            agent._target_critic_network_1,
+            agent._target_critic_network_2,
+        )
+        variables = [v for network in networks for v in network.variables]
+        return [*variables, agent._log_alpha, agent.train_step_counter]
+
+    for mine, theirs in zip(weights(sharded), weights(reference)):
+        mine.assign(theirs)
+    before = [variable.numpy() for variable in weights(reference)]
+    transitions = batch(RowCodec(pendulum[2]), 64, 1.0)
+    for _ in range(3):
+        # Eagerly: in a tf.function TF-Agents' critic loss may or may not see the
+        # actor that this very step has updated.
+        losses = [agent.train(transitions) for agent in agents]
+        tf.nest.map_structure(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), *losses
+        )
+    for old, mine, theirs in zip(before, weights(sharded), weights(reference)):
+        assert np.any(old != theirs.numpy())
+        np.testing.assert_allclose(mine.numpy(), theirs.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_shards_draw_noise_of_their_own(
     load: Callable[..., Any], pendulum: tuple[Any, Any, Specs]
 ) -> None:
-    from tf_agents.policies import py_tf_eager_policy
+    agent = build(load, pendulum[2])
+    agent.num_shards = 2
+    drawn = []
+    sample = agent._actions_and_log_probs
 
-    params, env, specs = pendulum
-    time_step = env.reset()
-    actions = []
-    variables = None
-    for seed in (1, 2, 1):
-        tf.random.set_seed(seed)
-        agent = sac.build_agent(params, specs)
-        policy = py_tf_eager_policy.PyTFEagerPolicy(
-            agent.collect_policy, use_tf_function=True
-        )
-        if variables is None:
-            variables = [v.numpy() for v in agent.collect_policy.variables()]
-        for variable, value in zip(agent.collect_policy.variables(), variables):
-            variable.assign(value)
-        actions.append([policy.action(time_step).action for _ in range(5)])
-    assert not np.allclose(actions[0], actions[1])
-    np.testing.assert_allclose(actions[0], actions[2])
+    def record(time_steps: Any, training: bool = False) -> Any:
+        actions, log_pi = sample(time_steps, training)
+        drawn.append(actions.numpy())
+        return actions, log_pi
+
+    agent._actions_and_log_probs = record
+    half = batch(RowCodec(pendulum[2]), 16, 1.0)
+    agent.train(tf.nest.map_structure(lambda t: tf.concat([t, t], 0), half))
+    assert len(drawn) == 6  # Critic, actor and alpha of two shards.
+    assert not np.allclose(drawn[0], drawn[1])

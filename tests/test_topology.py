@@ -52,9 +52,20 @@ def test_auto_plan_shares_nothing_when_it_need_not(num_cpus: int) -> None:
     assert len(plan.workers) <= topology.MAX_AUTO_WORKERS
 
 
-def test_auto_plan_on_two_cpus_leaves_the_learner_its_own() -> None:
+def test_auto_plan_on_two_cpus_gives_the_learner_both() -> None:
     plan = topology.plan_cpus(CpuRequest(), [3, 7])
-    assert plan == CpuPlan((3, 7), (7,), ((3,),), shared=True, num_free=0)
+    assert plan == CpuPlan((3, 7), (3, 7), ((3,),), shared=True, num_free=0)
+
+
+@pytest.mark.parametrize(
+    ("num_cpus", "train", "workers"), [(3, 1, 1), (4, 2, 1), (8, 4, 3), (16, 4, 11)]
+)
+def test_auto_plan_balances_learner_and_workers(
+    num_cpus: int, train: int, workers: int
+) -> None:
+    plan = topology.plan_cpus(CpuRequest(), range(num_cpus))
+    assert (len(plan.learner), len(plan.workers)) == (train, workers)
+    assert len(plan.replay_server) == 1
 
 
 def test_auto_plan_on_one_cpu_shares_it() -> None:
@@ -64,8 +75,8 @@ def test_auto_plan_on_one_cpu_shares_it() -> None:
 
 def test_explicit_workers_share_only_where_their_cpus_are_auto() -> None:
     plan = topology.plan_cpus(CpuRequest(num_collect_workers=4), [0, 1])
-    assert len(plan.workers) == 4
-    assert plan.learner == (1,)
+    assert plan.workers == ((0,), (1,), (0,), (1,))
+    assert plan.learner == (0, 1)
     with pytest.raises(UserError, match="only 2 available"):
         topology.plan_cpus(
             CpuRequest(num_collect_workers=4, collect_worker_cpus=1), [0, 1]

@@ -160,7 +160,7 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
     """
     from tf_agents.policies import py_tf_eager_policy
 
-    from tfagents_system import evaluation, policy_export
+    from tfagents_system import acting, evaluation, policy_export
     from tfagents_system.environments import standard
 
     experiment = Experiment(resolve_path(args.exp_dir))
@@ -172,11 +172,12 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
     config = configuration.load_config(config_path)
     params = configuration.load_params(params_path, config)
     env = standard.make_eval_env(params, worker=0, seed=args.seed)
-    policy = py_tf_eager_policy.SavedModelPyTFEagerPolicy(
+    saved_policy = py_tf_eager_policy.SavedModelPyTFEagerPolicy(
         str(experiment.policies / policy_export.GREEDY_POLICY),
         load_specs_from_pbtxt=True,
     )
-    policy.update_from_checkpoint(str(checkpoint))
+    saved_policy.update_from_checkpoint(str(checkpoint))
+    policy = acting.TFAgentsPolicy(saved_policy)
 
     results = []
     episodes: list[dict[str, Any]] = []

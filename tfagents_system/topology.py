@@ -24,7 +24,8 @@ TEMPLATES = REPOSITORY / "supervise"
 # More workers than this rarely pay: the rate limiter holds them to the learner's
 # pace, and each costs about half a gigabyte. Explicit numbers may exceed it.
 MAX_AUTO_WORKERS = 16
-MAX_AUTO_TRAIN_CPUS = 8
+# A batch of 256 in 8 shards costs half as much again as in one (docs/benchmarks.md).
+MAX_AUTO_TRAIN_CPUS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +130,8 @@ def read_cpu_request(environment: Mapping[str, str]) -> CpuRequest:
 
 
 def _auto_train_cpus(num_cpus: int) -> int:
-    return max(1, min(MAX_AUTO_TRAIN_CPUS, num_cpus // 4))
+    """Half the CPUs, up to what pays: a worker outpaces the learner in most cases."""
+    return max(1, min(MAX_AUTO_TRAIN_CPUS, num_cpus // 2))
 
 
 def plan_cpus(request: CpuRequest, cpu_ids: Sequence[int]) -> CpuPlan:
@@ -137,8 +139,7 @@ def plan_cpus(request: CpuRequest, cpu_ids: Sequence[int]) -> CpuPlan:
 
     Explicit numbers are met exactly, with CPUs of their own, or refused. What is
     `auto` is planned for the machine: every process has CPUs of its own where there
-    are enough, else the `auto` processes share what the explicit ones leave. When
-    they must share, the learner, which computes most, is the last to.
+    are enough, else the `auto` processes share what the explicit ones leave.
 
     Args:
       request: The numbers asked for.
@@ -210,12 +211,12 @@ def _sharing_plan(request: CpuRequest, workers: int, cpu_ids: Sequence[int]) -> 
     replay_server = take(request.reverb_cpus or 0)
     learner = take(request.train_cpus or 0)
     own = [take(request.collect_worker_cpus or 0) for _ in range(workers)]
-    # The replay server takes a tenth of a core (measured on 2, with the Minitaur), of
-    # whichever has that to spare: the learner's with a slow environment, a worker's
-    # with a fast one.
+    # The scheduler divides the CPUs better than a plan would: the share of each process
+    # depends on the environment. On 2 CPUs a learner on both is 1.4 times as fast as on
+    # its own one with a fast environment, and no slower with a slow one. A worker has
+    # one thread; one that moves between CPUs is slower (docs/benchmarks.md).
     replay_server = replay_server or tuple(pool)
-    if not learner:
-        learner = (pool.pop(),) if len(pool) > 1 else (pool[0],)
+    learner = learner or tuple(pool[-MAX_AUTO_TRAIN_CPUS:])
     return CpuPlan(
         replay_server=replay_server,
         learner=learner,
@@ -271,6 +272,8 @@ def make_services(
             "SAC_NUM_COLLECT_WORKERS": str(len(plan.workers)),
             "SAC_CPUS": ",".join(str(cpu) for cpu in cpus),
             "OMP_NUM_THREADS": str(len(cpus)),
+            # NumPy's products in a worker are too small for more than one thread.
+            "OPENBLAS_NUM_THREADS": "1",
             **extra,
         }
         return Service(name, kind, cpus, environment)

@@ -11,9 +11,15 @@ import dataclasses
 
 from tfagents_system.train_params_base import TrainParamsBase
 
-# Batches that the input pipeline holds beyond `prefetch_batches`: one in Reverb's
-# sampler, one being assembled, one in use. Reverb counts them as sampled.
-PIPELINE_BATCHES = 3
+# Consecutive transitions of a worker share a Reverb item: sampling, inserting and
+# storing cost by the item (docs/benchmarks.md).
+ROWS_PER_ITEM = 8
+# Batches that the learner samples at once. It shuffles their rows, so that next to no
+# two rows of a batch come from one item.
+BATCHES_PER_FETCH = 16
+# Batches that the input pipeline holds beyond `prefetch_batches`: a fetch in Reverb's
+# sampler, one being assembled, one ready, one in use. Reverb counts them as sampled.
+PIPELINE_BATCHES = 4 * BATCHES_PER_FETCH
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,16 +37,6 @@ class Pacing:
     min_size: int
     samples_per_insert: float
     slack_samples: float
-
-    @property
-    def min_diff(self) -> float:
-        """Lower bound of `inserts * samples_per_insert - samples`."""
-        return self.min_size * self.samples_per_insert - self.slack_samples
-
-    @property
-    def max_diff(self) -> float:
-        """Upper bound of `inserts * samples_per_insert - samples`."""
-        return self.min_size * self.samples_per_insert + self.slack_samples
 
 
 def make_pacing(params: TrainParamsBase) -> Pacing:
@@ -60,6 +56,11 @@ def make_pacing(params: TrainParamsBase) -> Pacing:
         min_size=params.n_buffer_init_episodes * horizon,
         samples_per_insert=samples_per_insert,
         slack_samples=float(
-            max(samples_per_iter, 2 * prefetched, samples_per_insert + 1)
+            max(
+                samples_per_iter,
+                2 * prefetched,
+                # Reverb wants room for an insert and for a sample.
+                2 * ROWS_PER_ITEM * (1 + samples_per_insert),
+            )
         ),
     )

@@ -7,23 +7,28 @@ caller can say for whom it waits, and give up.
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from typing import Any, Callable
 
+import numpy as np
 import reverb
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfagents_system.dataflow.rate_limiter import Pacing
+from tfagents_system.dataflow.rate_limiter import (
+    BATCHES_PER_FETCH,
+    ROWS_PER_ITEM,
+    Pacing,
+)
 from tfagents_system.dataflow.rows import RowCodec
 
 EXPERIENCE_TABLE = "experience"
 VARIABLES_TABLE = "variables"
 
-# Rows that a worker may have under way. Above this, `write` waits for the replay
-# server, so that the rate limiter holds a worker within an episode too; Reverb warns
-# from 50 on.
-MAX_PENDING_ROWS = 32
+# Items that a worker may have under way. Above this, `write` waits for the replay
+# server, so that the rate limiter holds a worker within an episode too.
+MAX_PENDING_ITEMS = 4
 FLUSH_TIMEOUT_MS = 1000
 
 
@@ -44,20 +49,32 @@ class ReplayInfo:
     has_policy: bool
 
 
+def item_signature(codec: RowCodec) -> tuple[tf.TensorSpec, ...]:
+    """Returns an item's columns, each of shape (T=1, ROWS_PER_ITEM, width)."""
+    return tuple(
+        tf.TensorSpec((1, ROWS_PER_ITEM, *column.shape), column.dtype, column.name)
+        for column in codec.columns
+    )
+
+
 def make_tables(codec: RowCodec, pacing: Pacing) -> list[reverb.Table]:
     """Makes the experience table and the table of the newest policy variables."""
+    min_items = math.ceil(pacing.min_size / ROWS_PER_ITEM)
+    # An item inserted and an item sampled are both ROWS_PER_ITEM transitions.
+    target_diff = min_items * pacing.samples_per_insert
+    slack = pacing.slack_samples / ROWS_PER_ITEM
     return [
         reverb.Table(
             name=EXPERIENCE_TABLE,
             sampler=reverb.selectors.Uniform(),
             remover=reverb.selectors.Fifo(),
-            max_size=pacing.capacity,
+            max_size=math.ceil(pacing.capacity / ROWS_PER_ITEM),
             rate_limiter=reverb.rate_limiters.SampleToInsertRatio(
                 samples_per_insert=pacing.samples_per_insert,
-                min_size_to_sample=pacing.min_size,
-                error_buffer=(pacing.min_diff, pacing.max_diff),
+                min_size_to_sample=min_items,
+                error_buffer=(target_diff - slack, target_diff + slack),
             ),
-            signature=codec.signature,
+            signature=item_signature(codec),
         ),
         # No signature: Reverb restores a signature with its checkpoint and would then
         # refuse the variables of a changed network.
@@ -98,15 +115,15 @@ def read_replay(client: reverb.Client, timeout_secs: int = 2) -> ReplayInfo | No
     experience = tables[EXPERIENCE_TABLE]
     limiter = experience.rate_limiter_info
     return ReplayInfo(
-        num_rows=experience.current_size,
-        num_inserts=limiter.insert_stats.completed,
-        num_samples=limiter.sample_stats.completed,
+        num_rows=experience.current_size * ROWS_PER_ITEM,
+        num_inserts=limiter.insert_stats.completed * ROWS_PER_ITEM,
+        num_samples=limiter.sample_stats.completed * ROWS_PER_ITEM,
         has_policy=tables[VARIABLES_TABLE].current_size > 0,
     )
 
 
 class ExperienceWriter:
-    """Writes a worker's transitions into the replay, one row an item."""
+    """Writes a worker's transitions into the replay, some rows an item."""
 
     def __init__(self, client: reverb.Client) -> None:
         """Opens a writer.
@@ -116,18 +133,27 @@ class ExperienceWriter:
             under way are sent again.
         """
         self._writer = client.trajectory_writer(num_keep_alive_refs=1)
+        # Rows of the next item. They may be of two episodes: each stands for itself.
+        self._rows: list[tuple[NDArray[Any], ...]] = []
 
     def write(
         self, columns: tuple[NDArray[Any], ...], on_wait: Callable[[float], None]
     ) -> None:
         """Writes one packed transition; waits while too many are under way.
 
+        It travels when there are ROWS_PER_ITEM of them, at most an item's worth of
+        env steps later.
+
         Args:
           columns: One array of shape (width,) for each column of the row.
           on_wait: Called about every second of waiting with the seconds waited so
             far; may raise to give up.
         """
-        self._writer.append(columns)
+        self._rows.append(columns)
+        if len(self._rows) < ROWS_PER_ITEM:
+            return
+        self._writer.append(tuple(np.stack(column) for column in zip(*self._rows)))
+        self._rows.clear()
         self._writer.create_item(
             EXPERIENCE_TABLE,
             priority=1.0,
@@ -135,10 +161,10 @@ class ExperienceWriter:
                 lambda column: column[-1:], self._writer.history
             ),
         )
-        self._flush(MAX_PENDING_ROWS, on_wait)
+        self._flush(MAX_PENDING_ITEMS, on_wait)
 
     def flush(self, on_wait: Callable[[float], None]) -> None:
-        """Waits until the server has confirmed every row; `on_wait` as in `write`."""
+        """Waits until the server has confirmed every item; `on_wait` as in `write`."""
         self._flush(0, on_wait)
 
     def _flush(self, max_pending: int, on_wait: Callable[[float], None]) -> None:
@@ -156,29 +182,43 @@ def make_dataset(
 ) -> tf.data.Dataset:
     """Makes the learner's input: batches of rows sampled uniformly.
 
+    The rows for BATCHES_PER_FETCH batches are sampled at once and shuffled.
+
     Args:
       port: TCP port of the replay server.
       codec: Layout of the rows.
       batch_size: Transitions in a batch (B).
-      prefetch_batches: Batches fetched ahead.
+      prefetch_batches: Batches fetched ahead, beyond the next BATCHES_PER_FETCH.
 
     Returns:
-      An endless dataset of tuples, one tensor of shape (B, T=1, width) a column.
+      An endless dataset of tuples, one tensor of shape (B, width) a column.
     """
-    signature = codec.signature
+    signature = item_signature(codec)
+    num_rows = BATCHES_PER_FETCH * batch_size
+    num_items = math.ceil(num_rows / ROWS_PER_ITEM)
+
+    def shuffle(sample: reverb.ReplaySample) -> tuple[tf.Tensor, ...]:
+        order = tf.random.shuffle(tf.range(num_items * ROWS_PER_ITEM))[:num_rows]
+        return tuple(
+            tf.reshape(
+                tf.gather(tf.reshape(items, (-1, *column.shape)), order),
+                (BATCHES_PER_FETCH, batch_size, *column.shape),
+            )
+            for items, column in zip(sample.data, codec.columns)
+        )
+
     dataset = reverb.TrajectoryDataset(
         server_address=server_address(port),
         table=EXPERIENCE_TABLE,
         dtypes=tuple(spec.dtype for spec in signature),
         shapes=tuple(spec.shape for spec in signature),
-        max_in_flight_samples_per_worker=batch_size,
+        max_in_flight_samples_per_worker=num_items,
         # A second one costs CPU time and is slower on few cores.
         num_workers_per_iterator=1,
     )
-    # Batch first: whatever comes before it runs for each transition.
-    dataset = dataset.batch(batch_size, drop_remainder=True)
-    dataset = dataset.map(lambda sample: sample.data)
-    dataset = dataset.prefetch(prefetch_batches)
+    # Batch first: whatever comes before it runs for each item.
+    dataset = dataset.batch(num_items, drop_remainder=True).map(shuffle).prefetch(1)
+    dataset = dataset.unbatch().prefetch(prefetch_batches)
     options = tf.data.Options()
     options.threading.private_threadpool_size = 2
     return dataset.with_options(options)

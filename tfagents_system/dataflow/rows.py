@@ -61,12 +61,13 @@ class RowCodec:
             self._fields.append(_Field(column, widths[column], size, shape))
             widths[column] += size
         self._widths = widths
+        self._numpy_dtypes = [dtype.as_numpy_dtype for dtype in self._dtypes]
 
     @property
-    def signature(self) -> tuple[tf.TensorSpec, ...]:
-        """Signature of a Reverb item: each column with shape (T=1, width)."""
+    def columns(self) -> tuple[tf.TensorSpec, ...]:
+        """The columns of one row, each with shape (width,)."""
         return tuple(
-            tf.TensorSpec((1, width), dtype, f"rows_{dtype.name}")
+            tf.TensorSpec((width,), dtype, f"rows_{dtype.name}")
             for width, dtype in zip(self._widths, self._dtypes)
         )
 
@@ -97,23 +98,23 @@ class RowCodec:
         Returns:
           One array of shape (width,) for each column.
         """
-        row = [
-            np.empty(width, dtype.as_numpy_dtype)
-            for width, dtype in zip(self._widths, self._dtypes)
-        ]
+        row = tuple(
+            np.empty(width, dtype)
+            for width, dtype in zip(self._widths, self._numpy_dtypes)
+        )
         arrays = tf.nest.flatten(
             (observation, action, reward, discount, next_observation)
         )
         for field, array in zip(self._fields, arrays):
-            end = field.start + field.size
-            row[field.column][field.start : end] = np.reshape(array, -1)
-        return tuple(row)
+            part = row[field.column][field.start : field.start + field.size]
+            part[:] = array if len(field.shape) <= 1 else np.reshape(array, -1)
+        return row
 
     def unpack(self, columns: tuple[tf.Tensor, ...]) -> trajectory.Transition:
         """Unpacks a batch of rows.
 
         Args:
-          columns: For each column a tensor of shape (B, T=1, width).
+          columns: For each column a tensor of shape (B, width).
 
         Returns:
           The transitions, leaves of shape (B, ...). What SAC does not read is
@@ -121,7 +122,7 @@ class RowCodec:
         """
         leaves = []
         for field in self._fields:
-            part = columns[field.column][:, 0, field.start : field.start + field.size]
+            part = columns[field.column][:, field.start : field.start + field.size]
             leaves.append(tf.reshape(part, (-1, *field.shape)))
         observation, action, reward, discount, next_observation = (
             tf.nest.pack_sequence_as(self._nest, leaves)

@@ -39,21 +39,25 @@ def _has_float64(specs: Any) -> bool:
 
 
 class StandardEnvironment(wrappers.PyEnvironmentBaseWrapper):
-    """Float32 throughout, and a time limit is not a terminal state.
+    """Float32 throughout, a horizon, and a time limit is not a terminal state.
 
     - float64 observations, rewards and discounts become float32; actions go to the
       environment in its own dtype.
     - Where gym says that its time limit ended the episode, the discount is 1, so
       that the critic bootstraps (gym 0.23 and TF-Agents 0.19 together give 0).
+    - An episode ends at the horizon, with the discount that the step has.
     """
 
-    def __init__(self, env: py_environment.PyEnvironment) -> None:
+    def __init__(self, env: py_environment.PyEnvironment, horizon: int) -> None:
         """Wraps an environment.
 
         Args:
           env: What `env_ctor` returned.
+          horizon: Env steps of the longest episode.
         """
         super().__init__(env)
+        self._horizon = horizon
+        self._num_steps = 0
         self._action_dtypes = tf.nest.map_structure(
             lambda spec: spec.dtype, env.action_spec()
         )
@@ -77,6 +81,7 @@ class StandardEnvironment(wrappers.PyEnvironmentBaseWrapper):
         return array_spec.ArraySpec((), np.float32, "reward")
 
     def _reset(self) -> ts.TimeStep:
+        self._num_steps = 0
         return self._standard(self._env.reset())
 
     def _step(self, action: Any) -> ts.TimeStep:
@@ -86,10 +91,14 @@ class StandardEnvironment(wrappers.PyEnvironmentBaseWrapper):
                 action,
                 self._action_dtypes,
             )
-        time_step = self._standard(self._env.step(action))
-        if time_step.is_last() and time_step.discount == 0 and self._was_truncated():
-            time_step = time_step._replace(discount=np.float32(1))
-        return time_step
+        step_type, reward, discount, observation = self._env.step(action)
+        self._num_steps += 1
+        if step_type == ts.StepType.LAST:
+            if discount == 0 and self._was_truncated():
+                discount = 1
+        elif self._num_steps >= self._horizon:
+            step_type = ts.StepType.LAST
+        return self._standard(ts.TimeStep(step_type, reward, discount, observation))
 
     def _standard(self, time_step: ts.TimeStep) -> ts.TimeStep:
         observation = time_step.observation
@@ -141,7 +150,7 @@ def _standardize(env: Any, params: TrainParamsBase) -> py_environment.PyEnvironm
         )
     if env.batched:
         raise UserError("env_ctor must return one environment, not a batch of them")
-    return wrappers.TimeLimit(StandardEnvironment(env), params.env_config["horizon"])
+    return StandardEnvironment(env, params.env_config["horizon"])
 
 
 def make_collect_env(
@@ -202,7 +211,7 @@ def make_eval_env(
 
 def unwrap(env: py_environment.PyEnvironment) -> py_environment.PyEnvironment:
     """Returns what the user's `env_ctor` returned."""
-    return env.wrapped_env().wrapped_env()
+    return env.wrapped_env()
 
 
 def check_spaces(env: py_environment.PyEnvironment) -> None:

@@ -7,7 +7,6 @@ evaluates when that is due. SIGTERM ends it at once: it has nothing to save.
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 import threading
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     import reverb
     from tf_agents.agents import tf_agent
     from tf_agents.environments import py_environment
-    from tf_agents.policies import py_policy
 
     from tfagents_system.acting import EpisodeResult
     from tfagents_system.dataflow.replay import ReplayInfo
@@ -51,7 +49,7 @@ class CollectWorker:
         codec: RowCodec,
         client: reverb.Client,
         reverb_port: int,
-        random_seed: int,
+        policy_seed: int,
         status: startup.Status,
     ) -> None:
         """Compiles nothing yet.
@@ -66,16 +64,13 @@ class CollectWorker:
           codec: Layout of the rows.
           client: Client of the replay server.
           reverb_port: Its port, for the user's observers.
-          random_seed: Seed of the random policy.
+          policy_seed: Seed of exploration.
           status: The worker's status.
         """
-        from tf_agents.policies import (
-            greedy_policy,
-            py_tf_eager_policy,
-            random_py_policy,
-        )
+        import numpy as np
+        from tf_agents.policies import greedy_policy, random_py_policy
 
-        from tfagents_system import curriculum, metrics
+        from tfagents_system import acting, curriculum, metrics
         from tfagents_system.dataflow import rate_limiter, replay, variables
 
         self._experiment = experiment
@@ -87,14 +82,17 @@ class CollectWorker:
         self._waits = startup.WaitLog(status)
         self._writer = replay.ExperienceWriter(client)
         self._variables = variables.policy_variables(agent)
-        self._policy = py_tf_eager_policy.PyTFEagerPolicy(
-            agent.collect_policy, use_tf_function=True
+        generator = np.random.default_rng(policy_seed)
+        self._policy = acting.make_policy(agent.collect_policy, generator)
+        self._greedy_policy = acting.make_policy(
+            greedy_policy.GreedyPolicy(agent.policy), generator
         )
-        self._greedy_policy = py_tf_eager_policy.PyTFEagerPolicy(
-            greedy_policy.GreedyPolicy(agent.policy), use_tf_function=True
-        )
-        self._random_policy = random_py_policy.RandomPyPolicy(
-            self._env.time_step_spec(), self._env.action_spec(), seed=random_seed
+        self._random_policy = acting.TFAgentsPolicy(
+            random_py_policy.RandomPyPolicy(
+                self._env.time_step_spec(),
+                self._env.action_spec(),
+                seed=int(generator.integers(2**31)),
+            )
         )
         self._observers = params.train_observers_ctor(reverb_port)
         self._eval_observers = params.eval_observers_ctor()
@@ -182,7 +180,7 @@ class CollectWorker:
         self._status.set_state(
             "collecting with random actions" if is_warm_up else "collecting"
         )
-        policy: py_policy.PyPolicy = self._random_policy if is_warm_up else self._policy
+        policy = self._random_policy if is_warm_up else self._policy
         started = time.monotonic()
         result = acting.run_episode(
             self._env,
@@ -206,10 +204,10 @@ class CollectWorker:
             info.num_inserts + result.length,
         )
 
-    def _write(self, time_step: Any, step: Any, next_time_step: Any) -> None:
+    def _write(self, time_step: Any, action: Any, next_time_step: Any) -> None:
         columns = self._codec.pack(
             time_step.observation,
-            step.action,
+            action,
             next_time_step.reward,
             next_time_step.discount,
             next_time_step.observation,
@@ -283,15 +281,15 @@ def main() -> int:
     from tfagents_system.environments import standard
     from tfagents_system.experiment import Experiment
 
-    startup.limit_threads(len(os.sched_getaffinity(0)))
+    startup.limit_threads(1)
     experiment = Experiment(args.exp_dir)
     status = startup.Status(experiment, name)
     run, params = startup.load_run(experiment)
 
     # Different for each worker and each restart, so that no two explore alike.
     starts = supervision.count_starts(experiment, name)
-    seeds = np.random.SeedSequence([params.seed, args.worker, starts]).generate_state(4)
-    env_seed, eval_seed, policy_seed, random_seed = (int(s) >> 1 for s in seeds)
+    seeds = np.random.SeedSequence([params.seed, args.worker, starts]).generate_state(3)
+    env_seed, eval_seed, policy_seed = (int(s) >> 1 for s in seeds)
     tf.random.set_seed(policy_seed)
 
     env = standard.make_collect_env(params, args.worker, env_seed)
@@ -314,7 +312,7 @@ def main() -> int:
         rows.RowCodec(specs),
         client,
         run.reverb_port,
-        random_seed,
+        policy_seed,
         status,
     ).run()
     # supervise would start it again; the launcher puts it down.

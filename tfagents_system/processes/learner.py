@@ -274,7 +274,8 @@ def main() -> int:
     from tfagents_system.experiment import Experiment
     from tfagents_system.gradient_steps import GradientSteps
 
-    startup.limit_threads(len(os.sched_getaffinity(0)))
+    num_cpus = len(os.sched_getaffinity(0))
+    startup.limit_threads(num_cpus)
     experiment = Experiment(args.exp_dir)
     status = startup.Status(experiment, LEARNER)
     run, params = startup.load_run(experiment)
@@ -290,6 +291,8 @@ def main() -> int:
         return 0
 
     agent = sac.build_agent(params, specs)
+    if isinstance(agent, sac.ShardedSacAgent):
+        agent.num_shards = num_cpus
     checkpoint.restore_learner(experiment, agent)
     codec = rows.RowCodec(specs)
     dataset = replay.make_dataset(

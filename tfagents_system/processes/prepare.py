@@ -16,7 +16,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfagents_system import configuration, curriculum
+from tfagents_system import configuration, curriculum, memory
 from tfagents_system.errors import UserError, run_command
 from tfagents_system.experiment import Experiment
 from tfagents_system.quiet import quiet_imports
@@ -181,14 +181,19 @@ def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> Non
             shutil.copyfile(source, snapshot)
 
     pacing = rate_limiter.make_pacing(params)
-    row_bytes = rows.RowCodec(env_specs).bytes_per_row
+    needed = memory.replay_bytes(
+        pacing.capacity, rows.RowCodec(env_specs).bytes_per_row
+    )
     print(
         f"Environment: {env_specs}\n"
-        f"Replay: {pacing.capacity:,} transitions of {row_bytes} bytes; learning "
-        f"starts at {pacing.min_size:,}; {pacing.samples_per_insert:g} samples per "
-        "insert",
+        f"Replay: {pacing.capacity:,} transitions, {needed / 1e9:.2f} GB when full; "
+        f"learning starts at {pacing.min_size:,}; {pacing.samples_per_insert:g} "
+        "samples per insert",
         file=sys.stderr,
     )
+    shortage = memory.describe_shortage(needed, memory.available_bytes())
+    if shortage:
+        print(shortage, file=sys.stderr)
 
 
 def main() -> int:

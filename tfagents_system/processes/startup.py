@@ -104,10 +104,14 @@ def _die_with_parent() -> None:
 
 
 def limit_threads(num_cpus: int) -> None:
-    """Sizes TensorFlow's thread pools for the CPUs of this process."""
+    """Sizes TensorFlow's thread pools: one op a CPU at a time, each on one thread.
+
+    The learner's shards are the ops that run side by side; a matrix product of a SAC
+    network is too small to be worth splitting.
+    """
     import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(num_cpus)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(num_cpus)
 
 

@@ -1,0 +1,235 @@
+"""Runs the benchmarks one after the other and writes their tables; see run.sh."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Callable
+
+FOLDER = Path(__file__).resolve().parent
+OUTPUT = FOLDER.parent.parent / "logs" / "benchmark"
+ENVIRONMENTS = ("HalfCheetahBulletEnv-v0", "Ant-v5", "MinitaurBulletEnv-v0")
+WORKER_COUNTS = (1, 2, 4, 8, 16, 32)
+SLEEP_SECS = 0.02
+
+
+def run(name: str, *args: str, cpus: Sequence[int] = (), python: str = "") -> Any:
+    """Runs a script of this folder; returns the JSON of its last line."""
+    pinned = ["taskset", "-c", ",".join(map(str, cpus))] if cpus else []
+    command = [*pinned, python or sys.executable, str(FOLDER / name), *args]
+    print("+", *command[len(pinned) + 1 :], file=sys.stderr, flush=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(len(cpus) or os.cpu_count())}
+    if name == "worker.py":
+        environment["OMP_NUM_THREADS"] = "1"
+    if python:  # The peers have packages of their own.
+        del environment["PYTHONPATH"], environment["OMP_NUM_THREADS"]
+    output = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False
+    )
+    if output.returncode:
+        sys.exit(f"{name} failed:\n{output.stdout}\n{output.stderr}")
+    result = json.loads(output.stdout.strip().splitlines()[-1])
+    with (OUTPUT / "results.jsonl").open("a") as file:
+        file.write(json.dumps({"script": name, "args": args, **result}) + "\n")
+    return result
+
+
+def format_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Formats a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+def measure_updates(cpu_ids: Sequence[int]) -> str:
+    """Measures (a), (b) and (c): roofline, gradient steps, sampling."""
+    rows = []
+    one_core = 0.0
+    for count in sorted({1, 2, min(4, len(cpu_ids)), len(cpu_ids)}):
+        if count > len(cpu_ids):
+            continue
+        result = run("update.py", cpus=cpu_ids[:count])
+        update, with_data = result["update"], result["update_with_data"]
+        one_core = one_core or with_data["wall_ms"]
+        sample = result["sample"]
+        rows.append(
+            [
+                count,
+                f"{result['roofline_gflops']:.0f}",
+                f"{update['wall_ms']:.2f} ({update['of_roofline']:.2f})",
+                f"{with_data['wall_ms']:.2f} ({with_data['of_roofline']:.2f})",
+                f"{with_data['cpu_ms'] + with_data['server_cpu_ms']:.2f}",
+                f"{one_core / with_data['wall_ms']:.2f}x",
+                f"{sample['client_cpu_ms']:.2f} + {sample['server_cpu_ms']:.2f}",
+            ]
+        )
+    return format_table(
+        (
+            "CPUs",
+            "roofline, GFLOP/s",
+            "update, ms (of roofline)",
+            "with data, ms (of roofline)",
+            "with data, CPU ms",
+            "against 1 CPU",
+            "sampling a batch, CPU ms client + server",
+        ),
+        rows,
+    )
+
+
+def measure_worker() -> str:
+    """Measures (d) and (e): inserts, and a worker's step around `env.step`."""
+    result = run("worker.py")
+    return format_table(
+        ("what", "value"),
+        [
+            ["worker overhead, wall us/step", f"{result['overhead_wall_us']:.0f}"],
+            ["worker overhead, CPU us/step", f"{result['overhead_cpu_us']:.0f}"],
+            ["replay server, CPU us/step", f"{result['server_cpu_us']:.0f}"],
+            ["inserts/s of one worker", f"{result['inserts_per_sec']:,.0f}"],
+        ],
+    )
+
+
+def measure_end_to_end(
+    names: Sequence[str], peers: str, repeats: int, steps: int
+) -> str:
+    """Measures (f) and (h): whole trainings, interleaved; medians of the repeats."""
+    rows = []
+    for name in names:
+        walls: dict[str, list[float]] = {}
+        cpus: dict[str, list[float]] = {}
+        startup = 0.0
+        for _ in range(repeats):
+            ours = run("system.py", "--env", name, "--steps", str(steps))
+            startup = ours["secs_to_first_train_step"]
+            measured = [ours]
+            for library in ("sb3", "sbx"):
+                peer = run(
+                    "peer_training.py",
+                    *("--library", library, "--env", name),
+                    *("--untimed_env_steps", "1500", "--env_steps", str(steps // 2)),
+                    python=peers,
+                )
+                for what in ("wall", "cpu"):
+                    peer[f"{what}_ms"] = peer[f"{what}_secs"] / peer["env_steps"] * 1e3
+                measured.append(peer)
+            if name != "Ant-v5":  # TF-Agents has no loader for gymnasium.
+                measured.append(run("tf_agents_baseline.py", "--env", name))
+            for result in measured:
+                walls.setdefault(result["library"], []).append(result["wall_ms"])
+                cpus.setdefault(result["library"], []).append(result["cpu_ms"])
+        own = statistics.median(walls["distributed_sac"])
+        for library, values in walls.items():
+            wall = statistics.median(values)
+            first = f"{startup:.0f}" if library == "distributed_sac" else ""
+            rows.append(
+                [
+                    name,
+                    library,
+                    f"{1e3 / wall:.0f}",
+                    f"{wall:.2f}",
+                    f"{statistics.median(cpus[library]):.2f}",
+                    f"{wall / own:.2f}x",
+                    first,
+                ]
+            )
+    return format_table(
+        (
+            "environment",
+            "library",
+            "steps/s",
+            "wall ms/step",
+            "CPU ms/step",
+            "Distributed SAC is faster by",
+            "s to the first gradient step",
+        ),
+        rows,
+    )
+
+
+def measure_workers(counts: Sequence[int]) -> str:
+    """Measures (g): many workers with an environment that sleeps."""
+    rows = []
+    for count in counts:
+        result = run(
+            "system.py",
+            *("--env", "sleeping", "--step_secs", str(SLEEP_SECS)),
+            *("--train_steps_per_1000_env_steps", "10"),
+            *("--untimed_steps", "10", "--steps", str(max(10, 4 * count))),
+            *("--set", f"SAC_NUM_COLLECT_WORKERS={count}"),
+        )
+        workers = [n for n in result["pss_mb"] if n.startswith("collect_worker")]
+        rate = result["env_steps_per_sec"]
+        rows.append(
+            [
+                count,
+                f"{rate:.0f}",
+                f"{rate * SLEEP_SECS / count:.2f}",
+                *(
+                    f"{statistics.mean(result[key][n] for n in workers):.0f}"
+                    for key in ("memory_mb", "pss_mb")
+                ),
+            ]
+        )
+    return format_table(
+        (
+            "workers",
+            "env steps/s",
+            "of the sleep limit",
+            "RSS of a worker, MB",
+            "PSS of a worker, MB",
+        ),
+        rows,
+    )
+
+
+def describe_machine(cpu_ids: Sequence[int]) -> str:
+    """Describes the machine in a line."""
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    model = next(
+        line.split(":")[1].strip()
+        for line in cpuinfo.splitlines()
+        if line.startswith("model name")
+    )
+    return f"{len(cpu_ids)} CPUs of {model}, {platform.system()}, {time.strftime('%F')}"
+
+
+def main() -> None:
+    """Runs from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peers", required=True, help="Python of the peers")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=4000, help="timed, end to end")
+    parser.add_argument("--envs", nargs="*", default=ENVIRONMENTS)
+    parser.add_argument("--workers", nargs="*", type=int, default=WORKER_COUNTS)
+    args = parser.parse_args()
+    cpu_ids = sorted(os.sched_getaffinity(0))
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    report = OUTPUT / "benchmarks.md"
+    report.write_text(f"{describe_machine(cpu_ids)}\n")
+    peers = str(Path(args.peers).absolute())
+    sections: dict[str, Callable[[], str]] = {
+        "Gradient steps": lambda: measure_updates(cpu_ids),
+        "A worker's step": measure_worker,
+        "End to end": lambda: measure_end_to_end(
+            args.envs, peers, args.repeats, args.steps
+        ),
+        "Number of workers": lambda: measure_workers(args.workers),
+    }
+    for title, measure in sections.items():
+        section = f"\n### {title}\n\n{measure()}"
+        print(section, flush=True)
+        with report.open("a") as file:
+            file.write(section)
+
+
+if __name__ == "__main__":
+    main()

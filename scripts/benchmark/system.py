@@ -1,0 +1,230 @@
+"""Trains with Distributed SAC's own launcher and measures the processes from outside.
+
+Prints one JSON line: rates, wall and CPU milliseconds a gradient step, memory of each
+process, start-up time and, with --eval_period, the evaluations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tfagents_system import supervision
+from tfagents_system.experiment import REPOSITORY, Experiment
+from tfagents_system.progress import read_status
+
+FOLDER = Path(__file__).resolve().parent
+
+
+class System:
+    """One training under the launcher, in a folder of its own."""
+
+    def __init__(
+        self, folder: Path, config: dict[str, Any], variables: dict[str, Any]
+    ) -> None:
+        """Starts the launcher.
+
+        Args:
+          folder: For the experiment directory and the launcher's output.
+          config: The JSON.
+          variables: Of the variables file, e.g. SAC_NUM_COLLECT_WORKERS.
+        """
+        self.experiment = Experiment(folder / "experiment")
+        config_path = folder / "config.json"
+        config_path.write_text(json.dumps(config))
+        variables_path = folder / "variables.sh"
+        variables = {
+            "SAC_EXP_DIR": self.experiment.root,
+            "SAC_PARAMS": FOLDER / "benchmark_params.py",
+            "SAC_CONFIG": config_path,
+            **variables,
+        }
+        variables_path.write_text(
+            "".join(f"{name}={value}\n" for name, value in variables.items())
+        )
+        self.output = folder / "output"
+        self.started = time.time()
+        with self.output.open("wb") as output:
+            self.launcher = subprocess.Popen(
+                [REPOSITORY / "launch_training.sh", variables_path],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def read(self, service: str) -> dict[str, Any]:
+        """Returns a service's status."""
+        return dict(read_status(self.experiment, service))
+
+    def wait_for_train_step(self, train_step: int) -> tuple[float, int, int]:
+        """Waits for a train step; returns when it was reported, it and env steps.
+
+        Waits for the next report, so that the time belongs to the count.
+        """
+        path = self.experiment.status("learner")
+        reported_at = 0.0
+        while True:
+            if self.launcher.poll() is not None:
+                sys.exit(f"the launcher ended:\n{self.output.read_text()}")
+            if path.exists() and path.stat().st_mtime != reported_at:
+                first = reported_at == 0
+                reported_at = path.stat().st_mtime
+                status = self.read("learner")
+                if not first and status.get("train_step", 0) >= train_step:
+                    return reported_at, status["train_step"], status["env_steps"]
+            time.sleep(0.02)
+
+    def processes(self) -> dict[str, psutil.Process]:
+        """Returns the service processes by name."""
+        return {
+            folder.name: psutil.Process(pid)
+            for folder in sorted(self.experiment.services.iterdir())
+            if (pid := supervision.pid_of(self.experiment, folder.name))
+        }
+
+    def cpu_secs(self) -> dict[str, float]:
+        """Returns the CPU seconds that each process has used."""
+        return {
+            name: sum(process.cpu_times()[:2])
+            for name, process in self.processes().items()
+        }
+
+    def stop(self) -> None:
+        """Ends the training as Ctrl-C does."""
+        self.launcher.send_signal(signal.SIGINT)
+        self.launcher.wait()
+
+
+def make_config(args: argparse.Namespace) -> dict[str, Any]:
+    """Returns the JSON: SAC as the peers run it, one gradient step an env step."""
+    train_steps = args.untimed_steps + args.steps
+    return {
+        "env": args.env,
+        "horizon": args.horizon,
+        "step_secs": args.step_secs,
+        "train_params": {
+            "num_steps_per_iter": args.train_steps_per_1000_env_steps,
+            "num_iter": args.num_iter
+            or 10 + train_steps // args.train_steps_per_1000_env_steps,
+            "n_train_episodes_per_iter": 1000 // args.horizon,
+            "n_buffer_init_episodes": args.warm_up_env_steps // args.horizon,
+            "n_episodes_in_buffer": 300_000 // args.horizon,
+            "actor_learning_rate": args.learning_rate,
+            "critic_learning_rate": args.learning_rate,
+            "alpha_learning_rate": args.learning_rate,
+            "discount": args.discount,
+            "target_update_tau": args.tau,
+            "sac_log_alpha": 0.0,
+            "target_entropy": args.target_entropy,
+            "eval_period_itrs": args.eval_period,
+            "n_eval_episodes": 5,
+            "checkpoint_period_itrs": 1000,
+            "seed": args.seed,
+        },
+    }
+
+
+def measure(system: System, args: argparse.Namespace) -> dict[str, Any]:
+    """Measures a window of gradient steps."""
+    started, first_step, first_env = system.wait_for_train_step(args.untimed_steps)
+    cpu_before = system.cpu_secs()
+    ended, last_step, last_env = system.wait_for_train_step(first_step + args.steps)
+    cpu_after = system.cpu_secs()
+    steps, wall_secs = last_step - first_step, ended - started
+    rows = system.read("replay_server").get("num_rows", 0)
+    return {
+        "train_steps_per_sec": steps / wall_secs,
+        "env_steps_per_sec": (last_env - first_env) / wall_secs,
+        "wall_ms": wall_secs / steps * 1e3,
+        "cpu_ms": sum(cpu_after[name] - cpu_before[name] for name in cpu_before)
+        / steps
+        * 1e3,
+        "cpus_used": {
+            name: (cpu_after[name] - cpu_before[name]) / wall_secs
+            for name in cpu_before
+        },
+        "memory_mb": {
+            name: process.memory_full_info()._asdict()["rss"] / 1e6
+            for name, process in system.processes().items()
+        },
+        "pss_mb": {
+            name: process.memory_full_info().pss / 1e6
+            for name, process in system.processes().items()
+        },
+        "num_rows": rows,
+    }
+
+
+def read_evaluations(folder: Path) -> list[tuple[int, float]]:
+    """Reads `(env step, mean greedy return)` of worker 0 from its event files."""
+    from tensorboard.backend.event_processing import event_file_loader
+    from tensorboard.util import tensor_util
+
+    evaluations = {}
+    for path in sorted(folder.rglob("events.out.*")):
+        for event in event_file_loader.EventFileLoader(str(path)).Load():
+            for value in event.summary.value:
+                if value.tag == "Metrics_vs_env_step/return":
+                    evaluations[event.step] = float(
+                        tensor_util.make_ndarray(value.tensor)
+                    )
+    return sorted(evaluations.items())
+
+
+def main() -> None:
+    """Runs from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--env", required=True)
+    parser.add_argument("--steps", type=int, default=4000, help="timed")
+    parser.add_argument("--untimed_steps", type=int, default=1000)
+    parser.add_argument("--to_the_end", action="store_true")
+    parser.add_argument("--num_iter", type=int, default=0)
+    parser.add_argument("--horizon", type=int, default=1000, help="divides 1000")
+    parser.add_argument("--train_steps_per_1000_env_steps", type=int, default=1000)
+    parser.add_argument("--warm_up_env_steps", type=int, default=1000)
+    parser.add_argument("--step_secs", type=float, default=0.0)
+    parser.add_argument("--learning_rate", type=float, default=3e-4)
+    parser.add_argument("--discount", type=float, default=0.99)
+    parser.add_argument("--tau", type=float, default=0.005)
+    parser.add_argument("--target_entropy", type=float, default=None)
+    parser.add_argument("--eval_period", type=int, default=0, help="iterations")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--set", nargs="*", default=[], help="variables: SAC_TRAIN_CPUS=2 ..."
+    )
+    args = parser.parse_args()
+    variables = dict(setting.split("=", 1) for setting in args.set)
+    with tempfile.TemporaryDirectory(prefix="sac_benchmark_") as folder:
+        system = System(Path(folder), make_config(args), variables)
+        result: dict[str, Any] = {"library": "distributed_sac", "env": args.env}
+        try:
+            first_step_at, *_ = system.wait_for_train_step(1)
+            result["secs_to_first_train_step"] = first_step_at - system.started
+            if args.to_the_end:
+                system.launcher.wait()
+            else:
+                result.update(measure(system, args))
+        finally:
+            if system.launcher.poll() is None:
+                system.stop()
+        if args.eval_period:
+            result["evaluations"] = read_evaluations(
+                system.experiment.eval_summaries("collect_worker_0")
+            )
+    print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    main()

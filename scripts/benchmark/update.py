@@ -1,0 +1,216 @@
+"""Gradient steps against the matrix-product roofline, with and without the replay.
+
+Runs on the CPUs it is pinned to (taskset) and prints one JSON line. The networks are
+the default ones, for an observation of 28 and an action of 8, the Minitaur's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+OBSERVATION_DIM, ACTION_DIM = 28, 8
+BATCH_SIZE = 256
+NUM_ROWS = 20_000
+
+
+def make_params() -> Any:
+    """Returns a TrainParams with the default hyperparameters."""
+    from tfagents_system.train_params_base import TrainParamsBase
+
+    class TrainParams(TrainParamsBase):
+        def env_ctor(self, seed: int | None = None, *args: Any, **kwargs: Any) -> Any:
+            raise NotImplementedError
+
+    return TrainParams({"horizon": 1000})
+
+
+def make_specs() -> Any:
+    """Returns the specs of the Minitaur's sizes."""
+    import tensorflow as tf
+    from tf_agents.specs import tensor_spec
+
+    from tfagents_system.algorithm.specs import Specs
+
+    return Specs(
+        tf.TensorSpec((OBSERVATION_DIM,), tf.float32),
+        tensor_spec.BoundedTensorSpec((ACTION_DIM,), tf.float32, -1, 1),
+    )
+
+
+def random_rows(codec: Any, num_rows: int) -> Iterator[Any]:
+    """Yields packed random transitions."""
+    rng = np.random.default_rng(0)
+    for _ in range(num_rows):
+        yield codec.pack(
+            rng.standard_normal(OBSERVATION_DIM),
+            rng.uniform(-1, 1, ACTION_DIM),
+            rng.standard_normal(),
+            1.0,
+            rng.standard_normal(OBSERVATION_DIM),
+        )
+
+
+def count_matmul_flops(graph: Any) -> int:
+    """Counts the floating-point operations of the matrix products of a graph."""
+    flops = 0
+    for op in graph.get_operations():
+        if op.type == "MatMul":
+            rows, columns = op.outputs[0].shape
+            inner = op.inputs[0].shape[0 if op.get_attr("transpose_a") else 1]
+            flops += 2 * rows * columns * inner
+    return flops
+
+
+def measure_roofline(num_cpus: int) -> float:
+    """Returns GFLOP/s of large matrix products, one on each CPU side by side."""
+    import tensorflow as tf
+
+    size = 1024
+    matrices = [tf.random.normal((size, size)) for _ in range(num_cpus)]
+
+    def multiply_all() -> Any:
+        products = [matrix @ matrix for matrix in matrices]
+        for _ in range(9):
+            products = [
+                product @ matrix * 1e-2 for product, matrix in zip(products, matrices)
+            ]
+        return tf.add_n(products)
+
+    multiply = tf.function(multiply_all)
+    multiply()
+    best = 0.0
+    for _ in range(10):
+        started = time.perf_counter()
+        multiply().numpy()
+        secs = time.perf_counter() - started
+        best = max(best, num_cpus * 10 * 2 * size**3 / secs / 1e9)
+    return best
+
+
+def serve(port: int, connection: Any) -> None:
+    """Serves a replay full of random rows; runs in a process of its own."""
+    import reverb
+
+    from tfagents_system.dataflow import rate_limiter, replay, rows
+
+    codec = rows.RowCodec(make_specs())
+    pacing = rate_limiter.Pacing(NUM_ROWS, NUM_ROWS // 2, 1.0, 1e15)
+    _server = reverb.Server(replay.make_tables(codec, pacing), port=port)
+    writer = replay.ExperienceWriter(replay.connect(port))
+    for row in random_rows(codec, NUM_ROWS):
+        writer.write(row, lambda secs: None)
+    writer.flush(lambda secs: None)
+    connection.send("filled")
+    while connection.recv() == "cpu":
+        connection.send(time.process_time())
+    os._exit(0)
+
+
+def make_steps(agent: Any, codec: Any, dataset: Any) -> Any:
+    """Returns a function that takes gradient steps, as the learner does."""
+    from tfagents_system.gradient_steps import GradientSteps
+
+    return GradientSteps(agent, codec, dataset)
+
+
+def measure(num_steps: int, repeats: int) -> dict[str, Any]:
+    """Measures on the CPUs of this process; the best of some repeats."""
+    import tensorflow as tf
+
+    from tfagents_system import ports
+    from tfagents_system.algorithm import sac
+    from tfagents_system.dataflow import replay, rows
+    from tfagents_system.processes import startup
+
+    num_cpus = len(os.sched_getaffinity(0))
+    startup.limit_threads(num_cpus)
+    roofline = measure_roofline(num_cpus)
+    specs = make_specs()
+    codec = rows.RowCodec(specs)
+    batch = tuple(
+        tf.constant(np.stack(column)) for column in zip(*random_rows(codec, BATCH_SIZE))
+    )
+
+    # The replay server keeps to the same CPUs: its work belongs to the step.
+    context = multiprocessing.get_context("spawn")
+    connection, child = context.Pipe()
+    port = ports.choose_port({})
+    server = context.Process(target=serve, args=(port, child), daemon=True)
+    server.start()
+    connection.recv()
+
+    def server_cpu_secs() -> float:
+        connection.send("cpu")
+        return float(connection.recv())
+
+    result: dict[str, Any] = {"num_cpus": num_cpus, "roofline_gflops": roofline}
+    datasets = {
+        "update": tf.data.Dataset.from_tensors(batch).repeat(),
+        "update_with_data": replay.make_dataset(port, codec, BATCH_SIZE, 3),
+    }
+    for name, dataset in datasets.items():
+        agent = sac.build_agent(make_params(), specs)
+        agent.num_shards = num_cpus
+        graph = tf.function(agent.train).get_concrete_function(codec.unpack(batch))
+        flops = count_matmul_flops(graph.graph)
+        steps = make_steps(agent, codec, dataset)
+        steps.run(20)
+        best = None
+        for _ in range(repeats):
+            wall, cpu = time.perf_counter(), time.process_time()
+            server_cpu = server_cpu_secs()
+            steps.run(num_steps)
+            measured = {
+                "wall_ms": (time.perf_counter() - wall) / num_steps * 1e3,
+                "cpu_ms": (time.process_time() - cpu) / num_steps * 1e3,
+                "server_cpu_ms": (server_cpu_secs() - server_cpu) / num_steps * 1e3,
+            }
+            if best is None or measured["wall_ms"] < best["wall_ms"]:
+                best = measured
+        assert best is not None
+        gflops = flops / best["wall_ms"] / 1e6
+        result[name] = {**best, "gflop": flops / 1e9, "of_roofline": gflops / roofline}
+
+    iterator = iter(datasets["update_with_data"])
+
+    def sample_batches(count: Any) -> Any:
+        total = 0.0
+        for _ in tf.range(count):
+            total += codec.unpack(next(iterator)).next_time_step.reward[0]
+        return total
+
+    sample = tf.function(sample_batches)
+    sample(tf.constant(64))
+    cpu, server_cpu = time.process_time(), server_cpu_secs()
+    count = 640
+    sample(tf.constant(count))
+    result["sample"] = {
+        "client_cpu_ms": (time.process_time() - cpu) / count * 1e3,
+        "server_cpu_ms": (server_cpu_secs() - server_cpu) / count * 1e3,
+    }
+    connection.send("end")
+    server.join()
+    return result
+
+
+def main() -> None:
+    """Runs from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--num_steps", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=5)
+    args = parser.parse_args()
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    print(json.dumps(measure(args.num_steps, args.repeats)), flush=True)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
