@@ -236,11 +236,45 @@ def test_policy_is_published_and_pulled(server: int) -> None:
     assert info is not None
     assert info.has_policy
     policy = variables.pull_policy(client)
+    assert policy is not None
     assert policy.train_step == 7
     targets = [tf.Variable(tf.zeros((2, 3))), tf.Variable(tf.ones(3))]
     variables.assign(targets, policy)
     np.testing.assert_array_equal(targets[0], np.full((2, 3), 7))
     np.testing.assert_array_equal(targets[1], np.zeros(3))
+
+
+def test_publishing_survives_a_server_that_goes_away(
+    free_port: int, tmp_path: Path
+) -> None:
+    server = serve(tmp_path / "first", PACING, free_port)
+    publisher = variables.PolicyPublisher(replay.connect(free_port))
+    published = threading.Event()
+
+    def publish() -> None:
+        train_step = 0
+        while not published.is_set():
+            train_step += 1
+            publisher.publish(variables.PublishedPolicy(train_step, [np.zeros(10_000)]))
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    time.sleep(0.5)
+    server.stop()
+    time.sleep(0.5)
+    before = publisher.last
+    server = serve(tmp_path / "second", PACING, free_port)
+    deadline = time.monotonic() + 30
+    while publisher.last == before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    published.set()
+    thread.join(30)
+    assert not thread.is_alive()
+    policy = variables.pull_policy(replay.connect(free_port))
+    server.stop()
+    assert policy is not None
+    assert before is not None
+    assert policy.train_step > before.train_step
 
 
 def test_absent_server_is_no_answer_and_no_hang(free_port: int) -> None:

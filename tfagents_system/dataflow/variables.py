@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +15,9 @@ from numpy.typing import NDArray
 from tf_agents.agents import tf_agent
 
 from tfagents_system.dataflow import replay
+
+RETRY_SECS = 1.0
+logger = logging.getLogger(__name__)
 
 
 def policy_variables(agent: tf_agent.TFAgent) -> list[tf.Variable]:
@@ -53,18 +58,33 @@ class PolicyPublisher:
     def publish(self, policy: PublishedPolicy) -> None:
         """Publishes a policy; waits while the replay server is away."""
         self.last = policy
-        self._client.insert(
-            [np.int64(policy.train_step), *policy.arrays],
-            {replay.VARIABLES_TABLE: 1.0},
-        )
+        while True:
+            try:
+                self._client.insert(
+                    [np.int64(policy.train_step), *policy.arrays],
+                    {replay.VARIABLES_TABLE: 1.0},
+                )
+                return
+            # A server that goes away in the middle is an error, one that is away is
+            # waited for.
+            except (reverb.errors.ReverbError, RuntimeError) as error:
+                logger.warning("policy not published, trying again: %s", error)
+                time.sleep(RETRY_SECS)
 
 
-def pull_policy(client: reverb.Client) -> PublishedPolicy:
+def pull_policy(client: reverb.Client) -> PublishedPolicy | None:
     """Returns the newest policy; call it when one has been published.
 
     With none there it would wait in Reverb, which no signal handler interrupts.
+
+    Returns:
+      The policy, or None if the replay server went away meanwhile.
     """
-    sample = next(client.sample(replay.VARIABLES_TABLE, emit_timesteps=False))
+    try:
+        sample = next(client.sample(replay.VARIABLES_TABLE, emit_timesteps=False))
+    except (reverb.errors.ReverbError, RuntimeError) as error:
+        logger.warning("policy not pulled: %s", error)
+        return None
     # Reverb adds a leading dimension of one time step.
     train_step, *arrays = (array[0] for array in sample.data)
     return PublishedPolicy(int(train_step), arrays)

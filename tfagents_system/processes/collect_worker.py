@@ -137,12 +137,13 @@ class CollectWorker:
         while True:
             info = replay.read_replay(self._client)
             if info is not None and info.has_policy:
-                break
+                policy = variables.pull_policy(self._client)
+                if policy is not None:
+                    break
             whom = "the replay server" if info is None else "the learner's policy"
             self._waits.waiting(whom, time.monotonic() - started)
             time.sleep(0.5)
         self._waits.done()
-        policy = variables.pull_policy(self._client)
         variables.assign(self._variables, policy)
         if self._has_policy:
             self._policy_lag = max(0, policy.train_step - self._train_step)
