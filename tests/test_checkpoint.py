@@ -65,7 +65,9 @@ def save(experiment: Experiment, agent: Any, client: reverb.Client) -> bool:
 
 def write_rows(port: int, codec: rows.RowCodec, count: int) -> None:
     """Writes some rows."""
-    writer = replay.ExperienceWriter(replay.connect(port))
+    writer = replay.ExperienceWriter(
+        replay.connect(port), np.random.default_rng(0), replay.ROWS_PER_ITEM
+    )
     for _ in range(count):
         writer.write(codec.pack(np.ones(3), np.ones(1), 1.0, 1.0, np.ones(3)), print)
     writer.flush(print)

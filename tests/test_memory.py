@@ -61,7 +61,7 @@ def test_estimate_is_what_reverb_takes(tmp_path: Path) -> None:
             replay.make_tables(codec, rate_limiter.Pacing(count, 1, 1.0, 1e15)),
             port=port,
             checkpointer=reverb.checkpointers.DefaultCheckpointer(sys.argv[1]))
-        writer = replay.ExperienceWriter(replay.connect(port))
+        writer = replay.ExperienceWriter(replay.connect(port), np.random.default_rng(0))
         rng = np.random.default_rng(0)
         process = psutil.Process()
         before = None

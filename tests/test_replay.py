@@ -66,7 +66,9 @@ def server(free_port: int, tmp_path: Path) -> Iterator[int]:
 
 def insert(port: int, count: int) -> None:
     """Writes rows with the values 0, 1, 2, ..."""
-    writer = replay.ExperienceWriter(replay.connect(port))
+    writer = replay.ExperienceWriter(
+        replay.connect(port), np.random.default_rng(0), replay.ROWS_PER_ITEM
+    )
     for value in range(count):
         writer.write(row(value), give_up)
     writer.flush(give_up)
@@ -109,7 +111,9 @@ def test_nested_observations_of_many_dtypes_travel(
         port=free_port,
         checkpointer=reverb.checkpointers.DefaultCheckpointer(str(tmp_path)),
     )
-    writer = replay.ExperienceWriter(replay.connect(free_port))
+    writer = replay.ExperienceWriter(
+        replay.connect(free_port), np.random.default_rng(0), replay.ROWS_PER_ITEM
+    )
 
     def observation(value: int) -> Any:
         return {
@@ -156,10 +160,33 @@ def test_rows_of_an_item_are_spread_over_many_batches(
     server.stop()
 
 
+def test_items_hold_rows_that_are_far_apart(server: int) -> None:
+    client = replay.connect(server)
+    writer = replay.ExperienceWriter(client, np.random.default_rng(0))
+    for value in range(800):
+        writer.write(row(value), give_up)
+    writer.flush(give_up)
+    seen: list[float] = []
+    distances = []
+    items: dict[int, Any] = {}
+    for sample in client.sample(replay.EXPERIENCE_TABLE, 400, emit_timesteps=False):
+        items[sample.info.key] = CODEC.unpack((tf.constant(sample.data[0][0]),))
+    for item in items.values():
+        values = np.sort(item.next_time_step.reward.numpy())
+        assert len(values) == ROWS_PER_ITEM
+        seen.extend(values)
+        distances.append(np.diff(values).mean())
+    assert len(seen) == len(set(seen))  # Each row travels once.
+    assert len(seen) > 400
+    assert np.mean(distances) > 10  # Consecutive ones would be 1 apart.
+
+
 def test_rows_that_do_not_fill_an_item_travel_with_the_next_episode(
     server: int,
 ) -> None:
-    writer = replay.ExperienceWriter(replay.connect(server))
+    writer = replay.ExperienceWriter(
+        replay.connect(server), np.random.default_rng(0), replay.ROWS_PER_ITEM
+    )
     for value in range(20):
         if value % 5 == 0:  # Episodes of 5.
             writer.flush(give_up)

@@ -104,7 +104,7 @@ def serve(port: int, connection: Any) -> None:
     codec = rows.RowCodec(make_specs())
     pacing = rate_limiter.Pacing(NUM_ROWS, NUM_ROWS // 2, 1.0, 1e15)
     _server = reverb.Server(replay.make_tables(codec, pacing), port=port)
-    writer = replay.ExperienceWriter(replay.connect(port))
+    writer = replay.ExperienceWriter(replay.connect(port), np.random.default_rng(0))
     for row in random_rows(codec, NUM_ROWS):
         writer.write(row, lambda secs: None)
     writer.flush(lambda secs: None)

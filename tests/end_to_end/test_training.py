@@ -121,6 +121,8 @@ def check_processes(run: Run) -> None:
         assert parent.name() == "supervise"
         environment = process.environ()
         assert environment["OMP_NUM_THREADS"] == str(len(service["cpus"]))
+        if service["name"] == "learner":
+            assert f"in {len(service['cpus'])} shard(s)" in run.log("learner")
         if service["name"].startswith("collect_worker"):
             assert environment["SLURM_PROCID"] == service["name"][-1]
 

@@ -11,7 +11,7 @@ import dataclasses
 
 from tfagents_system.train_params_base import TrainParamsBase
 
-# Consecutive transitions of a worker share a Reverb item: sampling, inserting and
+# Some recent transitions of a worker share a Reverb item: sampling, inserting and
 # storing cost by the item (docs/benchmarks.md).
 ROWS_PER_ITEM = 8
 # Batches that the learner samples at once. It shuffles their rows, so that next to no

@@ -26,6 +26,9 @@ from tfagents_system.dataflow.rows import RowCodec
 EXPERIENCE_TABLE = "experience"
 VARIABLES_TABLE = "variables"
 
+# An item's rows are drawn from this many recent rows of a worker: consecutive ones are
+# too alike to be sampled together.
+SHUFFLE_ROWS = 128
 # Items that a worker may have under way. Above this, `write` waits for the replay
 # server, so that the rate limiter holds a worker within an episode too.
 MAX_PENDING_ITEMS = 4
@@ -125,15 +128,24 @@ def read_replay(client: reverb.Client, timeout_secs: int = 2) -> ReplayInfo | No
 class ExperienceWriter:
     """Writes a worker's transitions into the replay, some rows an item."""
 
-    def __init__(self, client: reverb.Client) -> None:
+    def __init__(
+        self,
+        client: reverb.Client,
+        generator: np.random.Generator,
+        shuffle_rows: int = SHUFFLE_ROWS,
+    ) -> None:
         """Opens a writer.
 
         Args:
           client: The client; a restart of the server is survived, and rows that were
             under way are sent again.
+          generator: Draws the rows of an item.
+          shuffle_rows: From how many recent rows, at least ROWS_PER_ITEM.
         """
         self._writer = client.trajectory_writer(num_keep_alive_refs=1)
-        # Rows of the next item. They may be of two episodes: each stands for itself.
+        self._generator = generator
+        self._shuffle_rows = shuffle_rows
+        # They may be of several episodes: each row stands for itself.
         self._rows: list[tuple[NDArray[Any], ...]] = []
 
     def write(
@@ -141,8 +153,8 @@ class ExperienceWriter:
     ) -> None:
         """Writes one packed transition; waits while too many are under way.
 
-        It travels when there are ROWS_PER_ITEM of them, at most an item's worth of
-        env steps later.
+        It travels when its item is drawn; the last `shuffle_rows - ROWS_PER_ITEM` rows
+        or so are always held back.
 
         Args:
           columns: One array of shape (width,) for each column of the row.
@@ -150,10 +162,13 @@ class ExperienceWriter:
             far; may raise to give up.
         """
         self._rows.append(columns)
-        if len(self._rows) < ROWS_PER_ITEM:
+        if len(self._rows) < self._shuffle_rows:
             return
-        self._writer.append(tuple(np.stack(column) for column in zip(*self._rows)))
-        self._rows.clear()
+        drawn = self._generator.choice(len(self._rows), ROWS_PER_ITEM, replace=False)
+        rows = [self._rows[index] for index in drawn]
+        for index in sorted(drawn, reverse=True):
+            del self._rows[index]
+        self._writer.append(tuple(np.stack(column) for column in zip(*rows)))
         self._writer.create_item(
             EXPERIENCE_TABLE,
             priority=1.0,

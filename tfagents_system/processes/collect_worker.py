@@ -80,9 +80,9 @@ class CollectWorker:
         self._client = client
         self._status = status
         self._waits = startup.WaitLog(status)
-        self._writer = replay.ExperienceWriter(client)
         self._variables = variables.policy_variables(agent)
         generator = np.random.default_rng(policy_seed)
+        self._writer = replay.ExperienceWriter(client, generator)
         self._policy = acting.make_policy(agent.collect_policy, generator)
         self._greedy_policy = acting.make_policy(
             greedy_policy.GreedyPolicy(agent.policy), generator

@@ -293,6 +293,9 @@ def main() -> int:
     agent = sac.build_agent(params, specs)
     if isinstance(agent, sac.ShardedSacAgent):
         agent.num_shards = num_cpus
+        logger.info(
+            "batches of %d in %d shard(s)", params.train_batch_size, agent.num_shards
+        )
     checkpoint.restore_learner(experiment, agent)
     codec = rows.RowCodec(specs)
     dataset = replay.make_dataset(
