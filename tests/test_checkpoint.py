@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tfagents_system import checkpoint, policy_export
 from tfagents_system.algorithm import sac
 from tfagents_system.dataflow import replay, rows
-from tfagents_system.dataflow.rate_limiter import Pacing
+from tfagents_system.dataflow.rate_limiter import ROWS_PER_ITEM, Pacing
 from tfagents_system.errors import UserError
 from tfagents_system.experiment import Experiment
 
@@ -66,7 +66,7 @@ def save(experiment: Experiment, agent: Any, client: reverb.Client) -> bool:
 def write_rows(port: int, codec: rows.RowCodec, count: int) -> None:
     """Writes some rows."""
     writer = replay.ExperienceWriter(
-        replay.connect(port), np.random.default_rng(0), replay.ROWS_PER_ITEM
+        replay.connect(port), np.random.default_rng(0), ROWS_PER_ITEM
     )
     for _ in range(count):
         writer.write(codec.pack(np.ones(3), np.ones(1), 1.0, 1.0, np.ones(3)), print)

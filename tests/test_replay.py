@@ -67,7 +67,7 @@ def server(free_port: int, tmp_path: Path) -> Iterator[int]:
 def insert(port: int, count: int) -> None:
     """Writes rows with the values 0, 1, 2, ..."""
     writer = replay.ExperienceWriter(
-        replay.connect(port), np.random.default_rng(0), replay.ROWS_PER_ITEM
+        replay.connect(port), np.random.default_rng(0), ROWS_PER_ITEM
     )
     for value in range(count):
         writer.write(row(value), give_up)
@@ -112,7 +112,7 @@ def test_nested_observations_of_many_dtypes_travel(
         checkpointer=reverb.checkpointers.DefaultCheckpointer(str(tmp_path)),
     )
     writer = replay.ExperienceWriter(
-        replay.connect(free_port), np.random.default_rng(0), replay.ROWS_PER_ITEM
+        replay.connect(free_port), np.random.default_rng(0), ROWS_PER_ITEM
     )
 
     def observation(value: int) -> Any:
@@ -185,7 +185,7 @@ def test_rows_that_do_not_fill_an_item_travel_with_the_next_episode(
     server: int,
 ) -> None:
     writer = replay.ExperienceWriter(
-        replay.connect(server), np.random.default_rng(0), replay.ROWS_PER_ITEM
+        replay.connect(server), np.random.default_rng(0), ROWS_PER_ITEM
     )
     for value in range(20):
         if value % 5 == 0:  # Episodes of 5.
