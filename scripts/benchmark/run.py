@@ -9,6 +9,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,9 +32,12 @@ def run(name: str, *args: str, cpus: Sequence[int] = (), python: str = "") -> An
         environment["OMP_NUM_THREADS"] = "1"
     if python:  # The peers have packages of their own.
         del environment["PYTHONPATH"], environment["OMP_NUM_THREADS"]
-    output = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False
-    )
+    # TensorFlow leaves files there when it is not shut down in its own way.
+    with tempfile.TemporaryDirectory(prefix="sac_benchmark_") as folder:
+        environment["TMPDIR"] = folder
+        output = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False
+        )
     if output.returncode:
         sys.exit(f"{name} failed:\n{output.stdout}\n{output.stderr}")
     result = json.loads(output.stdout.strip().splitlines()[-1])
