@@ -114,13 +114,6 @@ def serve(port: int, connection: Any) -> None:
     os._exit(0)
 
 
-def make_steps(agent: Any, codec: Any, dataset: Any) -> Any:
-    """Returns a function that takes gradient steps, as the learner does."""
-    from tfagents_system.gradient_steps import GradientSteps
-
-    return GradientSteps(agent, codec, dataset)
-
-
 def measure(num_steps: int, repeats: int) -> dict[str, Any]:
     """Measures on the CPUs of this process; the best of some repeats."""
     import tensorflow as tf
@@ -128,6 +121,7 @@ def measure(num_steps: int, repeats: int) -> dict[str, Any]:
     from tfagents_system import ports
     from tfagents_system.algorithm import sac
     from tfagents_system.dataflow import replay, rows
+    from tfagents_system.gradient_steps import GradientSteps
     from tfagents_system.processes import startup
 
     num_cpus = len(os.sched_getaffinity(0))
@@ -161,7 +155,7 @@ def measure(num_steps: int, repeats: int) -> dict[str, Any]:
         agent.num_shards = num_cpus
         graph = tf.function(agent.train).get_concrete_function(codec.unpack(batch))
         flops = count_matmul_flops(graph.graph)
-        steps = make_steps(agent, codec, dataset)
+        steps = GradientSteps(agent, codec, dataset)
         steps.run(20)
         best = None
         for _ in range(repeats):

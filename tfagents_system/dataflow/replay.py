@@ -28,10 +28,10 @@ VARIABLES_TABLE = "variables"
 
 # An item's rows are drawn from this many recent rows of a worker: consecutive ones are
 # too alike to be sampled together.
-SHUFFLE_ROWS = 128
+SHUFFLE_ROWS = 16 * ROWS_PER_ITEM
 # Items that a worker may have under way. Above this, `write` waits for the replay
 # server, so that the rate limiter holds a worker within an episode too.
-MAX_PENDING_ITEMS = 4
+MAX_PENDING_ITEMS = 32 // ROWS_PER_ITEM
 FLUSH_TIMEOUT_MS = 1000
 
 
