@@ -57,7 +57,8 @@ def test_steps_are_counted_and_losses_are_means(
 ) -> None:
     agent, feed, steps = learning
     feed.batches_allowed.release(6)
-    losses = steps.run(3)
+    steps.run(3)
+    losses = steps.take_losses()
     assert int(agent.train_step_counter.numpy()) == 3
     assert set(losses) == {
         "Losses/loss",
@@ -66,6 +67,7 @@ def test_steps_are_counted_and_losses_are_means(
         "Losses/alpha_loss",
     }
     assert all(np.isfinite(loss) for loss in losses.values())
+    assert steps.take_losses() == {}
     steps.run(2)
     assert int(agent.train_step_counter.numpy()) == 5
 

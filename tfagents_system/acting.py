@@ -35,6 +35,9 @@ class Policy(Protocol):
     def reset(self) -> None:
         """Begins an episode, with the newest weights."""
 
+    def refresh(self) -> None:
+        """Takes over the newest weights within an episode."""
+
     def act(self, time_step: ts.TimeStep) -> Any:
         """Returns the action, a nest of arrays without batch dimension."""
 
@@ -55,6 +58,10 @@ class NumpyPolicy:
         self._generator = generator
 
     def reset(self) -> None:
+        """Reads the actor's weights; there is no state."""
+        self.refresh()
+
+    def refresh(self) -> None:
         """Reads the actor's weights."""
         self._actor.read_weights()
 
@@ -74,6 +81,9 @@ class TFAgentsPolicy:
     def reset(self) -> None:
         """Begins an episode with the policy's initial state."""
         self._state = self._policy.get_initial_state()
+
+    def refresh(self) -> None:
+        """Does nothing: the policy acts with its variables themselves."""
 
     def act(self, time_step: ts.TimeStep) -> Any:
         """Returns the action."""

@@ -14,7 +14,7 @@ LOSSES = ("loss", "critic_loss", "actor_loss", "alpha_loss")
 
 
 class GradientSteps:
-    """The gradient steps of an iteration, in one compiled function."""
+    """Many gradient steps in one compiled function."""
 
     def __init__(
         self, agent: tf_agent.TFAgent, codec: RowCodec, dataset: tf.data.Dataset
@@ -34,23 +34,24 @@ class GradientSteps:
         self._compiled_run = tf.function(self._run)
         self._compiled_diagnose = tf.function(self._diagnose)
 
-    def run(self, num_steps: int) -> dict[str, float]:
+    def run(self, num_steps: int) -> None:
         """Takes gradient steps; waits for experience where the replay has too little.
 
         Args:
           num_steps: How many; fewer are taken after `stop`.
-
-        Returns:
-          The mean of each loss over the steps.
         """
-        for mean in self._means.values():
-            mean.reset_state()
         self._compiled_run(self._iterator, tf.constant(num_steps, tf.int64))
-        return {
+
+    def take_losses(self) -> dict[str, float]:
+        """Returns the mean of each loss since the last call."""
+        losses = {
             f"Losses/{name}": float(mean.result())
             for name, mean in self._means.items()
             if mean.count.numpy() > 0
         }
+        for mean in self._means.values():
+            mean.reset_state()
+        return losses
 
     def diagnose(self) -> dict[str, float]:
         """Measures alpha and the Q values on one more batch."""

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 POLL_SECS = 1.0
+# However long an iteration is, the workers get a policy this often: Stable-Baselines3
+# acts with the newest one, and learns faster for it (docs/results.md).
+PUBLISH_PERIOD_TRAIN_STEPS = 100
 STOP_GRACE_SECS = 3.0
 
 
@@ -196,12 +199,21 @@ class Learner:
         params = self._params
         self._status.set_state("training")
         num_steps = params.num_steps_per_iter
-        losses = self._gradient_steps.run(num_steps - self.train_step % num_steps)
-        if self._stopping:
-            return
-        self.publish()
+        left = num_steps - self.train_step % num_steps
+        while left > 0:
+            steps = min(left, PUBLISH_PERIOD_TRAIN_STEPS)
+            self._gradient_steps.run(steps)
+            if self._stopping:
+                return
+            self.publish()
+            left -= steps
         if self.iteration % params.log_period_itrs == 0:
-            self._log({**losses, **self._gradient_steps.diagnose()})
+            self._log(
+                {
+                    **self._gradient_steps.take_losses(),
+                    **self._gradient_steps.diagnose(),
+                }
+            )
         is_last = self.train_step >= self.total_train_steps
         if self.iteration % params.checkpoint_period_itrs == 0 and not is_last:
             self.save()

@@ -168,6 +168,7 @@ class WaitLog:
         """Reports to the given status."""
         self._status = status
         self._logged_secs = 0.0
+        self._state_before: str | None = None
 
     def waiting(self, for_whom: str, waited_secs: float) -> None:
         """Call about every second while waiting.
@@ -176,6 +177,8 @@ class WaitLog:
           for_whom: E.g. `the replay server on port 8000`.
           waited_secs: How long so far.
         """
+        if self._state_before is None:
+            self._state_before = self._status.get("state")
         self._status.set_state(f"waiting for {for_whom}")
         self._status.update()
         if waited_secs - self._logged_secs >= WAIT_LOG_PERIOD_SECS:
@@ -183,8 +186,11 @@ class WaitLog:
             logger.info("still waiting for %s, %.0f s now", for_whom, waited_secs)
 
     def done(self) -> None:
-        """Call when the wait is over."""
-        self._logged_secs = 0.0
+        """Call when the wait is over, or there was none: back to the state before."""
+        if self._state_before is not None:
+            self._status.set_state(self._state_before)
+            self._state_before = None
+            self._logged_secs = 0.0
 
 
 def wait_until(
