@@ -12,6 +12,7 @@ import reverb
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tests.agents import trained_variables
 from tfagents_system import checkpoint, policy_export
 from tfagents_system.algorithm import sac
 from tfagents_system.dataflow import replay, rows
@@ -33,16 +34,8 @@ def transition(codec: rows.RowCodec, seed: int) -> Any:
 
 
 def trained_weights(agent: Any) -> list[NDArray[Any]]:
-    """Returns the weights of all networks, targets included, and log(alpha)."""
-    networks = (
-        agent._actor_network,
-        agent._critic_network_1,
-        agent._critic_network_2,
-        agent._target_critic_network_1,
-        agent._target_critic_network_2,
-    )
-    variables = [v for network in networks for v in network.variables]
-    return [v.numpy() for v in (*variables, agent._log_alpha)]
+    """Returns the values of all that is trained."""
+    return [variable.numpy() for variable in trained_variables(agent)]
 
 
 def serve(experiment: Experiment, codec: rows.RowCodec, port: int) -> reverb.Server:

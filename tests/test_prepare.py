@@ -49,6 +49,20 @@ BROKEN_ENV = PENDULUM_PARAMS.replace("env.seed(seed)", "raise ValueError('broken
 BROKEN_AGENT = (
     PENDULUM_PARAMS + "    def critic_ctor(self, a, b):\n        return a.missing\n"
 )
+# An environment with one number, or a matrix of them, to act with.
+OTHER_ACTION = """
+from tf_agents.environments import random_py_environment
+from tf_agents.specs import array_spec
+from tfagents_system.train_params_base import TrainParamsBase
+
+
+class TrainParams(TrainParamsBase):
+    def env_ctor(self, seed=None):
+        return random_py_environment.RandomPyEnvironment(
+            array_spec.BoundedArraySpec((3,), "float32", -1, 1),
+            array_spec.BoundedArraySpec({shape}, "float32", -1, 1),
+        )
+"""
 CURRICULUM = {"curriculum": {"g": {"iters": [0, 5], "range": [9.0, 10.0]}}}
 
 
@@ -60,9 +74,20 @@ CURRICULUM = {"curriculum": {"g": {"iters": [0, 5], "range": [9.0, 10.0]}}}
         (PENDULUM_PARAMS, CURRICULUM, "no set_state"),
         (BROKEN_ENV, {}, "env_ctor failed, see above: ValueError: broken"),
         (BROKEN_AGENT, {}, "critic_ctor failed, see above: AttributeError"),
+        (OTHER_ACTION.format(shape="()"), {}, "does not fit action_spec()"),
+        (OTHER_ACTION.format(shape="(2, 3)"), {}, "agent_ctor"),
         ("x = 1\n", {}, "no class TrainParams"),
     ],
-    ids=["override", "horizon", "curriculum", "env_ctor", "critic_ctor", "no class"],
+    ids=[
+        "override",
+        "horizon",
+        "curriculum",
+        "env_ctor",
+        "critic_ctor",
+        "scalar action",
+        "matrix action",
+        "no class",
+    ],
 )
 def test_bad_input_is_refused_and_leaves_no_snapshot(
     write_files: WriteFiles,

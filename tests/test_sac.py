@@ -10,6 +10,7 @@ import tensorflow as tf
 from tf_agents.agents.sac import sac_agent
 from tf_agents.specs import tensor_spec
 
+from tests.agents import trained_variables
 from tests.conftest import PENDULUM_PARAMS
 from tfagents_system.algorithm import sac
 from tfagents_system.algorithm.specs import Specs
@@ -171,15 +172,7 @@ def test_sharded_update_is_tf_agents_update(
     sharded.num_shards = num_shards
 
     def weights(agent: Any) -> list[Any]:
-        networks = (
-            agent._actor_network,
-            agent._critic_network_1,
-            agent._critic_network_2,
-            agent._target_critic_network_1,
-            agent._target_critic_network_2,
-        )
-        variables = [v for network in networks for v in network.variables]
-        return [*variables, agent._log_alpha, agent.train_step_counter]
+        return [*trained_variables(agent), agent.train_step_counter]
 
     for mine, theirs in zip(weights(sharded), weights(reference)):
         mine.assign(theirs)

@@ -8,54 +8,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from workload import ReplayProcess, make_params, make_specs, random_rows
 
-OBSERVATION_DIM, ACTION_DIM = 28, 8
 BATCH_SIZE = 256
 NUM_ROWS = 20_000
-
-
-def make_params() -> Any:
-    """Returns a TrainParams with the default hyperparameters."""
-    from tfagents_system.train_params_base import TrainParamsBase
-
-    class TrainParams(TrainParamsBase):
-        def env_ctor(self, seed: int | None = None, *args: Any, **kwargs: Any) -> Any:
-            raise NotImplementedError
-
-    return TrainParams({"horizon": 1000})
-
-
-def make_specs() -> Any:
-    """Returns the specs of the Minitaur's sizes."""
-    import tensorflow as tf
-    from tf_agents.specs import tensor_spec
-
-    from tfagents_system.algorithm.specs import Specs
-
-    return Specs(
-        tf.TensorSpec((OBSERVATION_DIM,), tf.float32),
-        tensor_spec.BoundedTensorSpec((ACTION_DIM,), tf.float32, -1, 1),
-    )
-
-
-def random_rows(codec: Any, num_rows: int) -> Iterator[Any]:
-    """Yields packed random transitions."""
-    rng = np.random.default_rng(0)
-    for _ in range(num_rows):
-        yield codec.pack(
-            rng.standard_normal(OBSERVATION_DIM),
-            rng.uniform(-1, 1, ACTION_DIM),
-            rng.standard_normal(),
-            1.0,
-            rng.standard_normal(OBSERVATION_DIM),
-        )
 
 
 def count_matmul_flops(graph: Any) -> int:
@@ -95,30 +56,10 @@ def measure_roofline(num_cpus: int) -> float:
     return best
 
 
-def serve(port: int, connection: Any) -> None:
-    """Serves a replay full of random rows; runs in a process of its own."""
-    import reverb
-
-    from tfagents_system.dataflow import rate_limiter, replay, rows
-
-    codec = rows.RowCodec(make_specs())
-    pacing = rate_limiter.Pacing(NUM_ROWS, NUM_ROWS // 2, 1.0, 1e15)
-    _server = reverb.Server(replay.make_tables(codec, pacing), port=port)
-    writer = replay.ExperienceWriter(replay.connect(port), np.random.default_rng(0))
-    for row in random_rows(codec, NUM_ROWS):
-        writer.write(row, lambda secs: None)
-    writer.flush(lambda secs: None)
-    connection.send("filled")
-    while connection.recv() == "cpu":
-        connection.send(time.process_time())
-    os._exit(0)
-
-
 def measure(num_steps: int, repeats: int) -> dict[str, Any]:
     """Measures on the CPUs of this process; the best of some repeats."""
     import tensorflow as tf
 
-    from tfagents_system import ports
     from tfagents_system.algorithm import sac
     from tfagents_system.dataflow import replay, rows
     from tfagents_system.gradient_steps import GradientSteps
@@ -133,22 +74,17 @@ def measure(num_steps: int, repeats: int) -> dict[str, Any]:
         tf.constant(np.stack(column)) for column in zip(*random_rows(codec, BATCH_SIZE))
     )
 
-    # The replay server keeps to the same CPUs: its work belongs to the step.
-    context = multiprocessing.get_context("spawn")
-    connection, child = context.Pipe()
-    port = ports.choose_port({})
-    server = context.Process(target=serve, args=(port, child), daemon=True)
-    server.start()
-    connection.recv()
-
-    def server_cpu_secs() -> float:
-        connection.send("cpu")
-        return float(connection.recv())
-
+    server = ReplayProcess()
+    writer = replay.ExperienceWriter(
+        replay.connect(server.port), np.random.default_rng(0)
+    )
+    for row in random_rows(codec, NUM_ROWS):
+        writer.write(row, lambda secs: None)
+    writer.flush(lambda secs: None)
     result: dict[str, Any] = {"num_cpus": num_cpus, "roofline_gflops": roofline}
     datasets = {
         "update": tf.data.Dataset.from_tensors(batch).repeat(),
-        "update_with_data": replay.make_dataset(port, codec, BATCH_SIZE, 3),
+        "update_with_data": replay.make_dataset(server.port, codec, BATCH_SIZE, 3),
     }
     for name, dataset in datasets.items():
         agent = sac.build_agent(make_params(), specs)
@@ -160,12 +96,12 @@ def measure(num_steps: int, repeats: int) -> dict[str, Any]:
         best = None
         for _ in range(repeats):
             wall, cpu = time.perf_counter(), time.process_time()
-            server_cpu = server_cpu_secs()
+            server_cpu = server.cpu_secs()
             steps.run(num_steps)
             measured = {
                 "wall_ms": (time.perf_counter() - wall) / num_steps * 1e3,
                 "cpu_ms": (time.process_time() - cpu) / num_steps * 1e3,
-                "server_cpu_ms": (server_cpu_secs() - server_cpu) / num_steps * 1e3,
+                "server_cpu_ms": (server.cpu_secs() - server_cpu) / num_steps * 1e3,
             }
             if best is None or measured["wall_ms"] < best["wall_ms"]:
                 best = measured
@@ -183,15 +119,14 @@ def measure(num_steps: int, repeats: int) -> dict[str, Any]:
 
     sample = tf.function(sample_batches)
     sample(tf.constant(64))
-    cpu, server_cpu = time.process_time(), server_cpu_secs()
+    cpu, server_cpu = time.process_time(), server.cpu_secs()
     count = 640
     sample(tf.constant(count))
     result["sample"] = {
         "client_cpu_ms": (time.process_time() - cpu) / count * 1e3,
-        "server_cpu_ms": (server_cpu_secs() - server_cpu) / count * 1e3,
+        "server_cpu_ms": (server.cpu_secs() - server_cpu) / count * 1e3,
     }
-    connection.send("end")
-    server.join()
+    server.close()
     return result
 
 

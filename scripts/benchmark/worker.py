@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import time
 from typing import Any
 
 import numpy as np
-from update import ACTION_DIM, OBSERVATION_DIM, make_params, make_specs, random_rows
+from workload import (
+    ACTION_DIM,
+    OBSERVATION_DIM,
+    ReplayProcess,
+    make_params,
+    make_specs,
+    random_rows,
+)
 
 
 def make_trivial_env() -> Any:
@@ -46,21 +52,6 @@ def make_trivial_env() -> Any:
     return TrivialEnvironment()
 
 
-def serve(port: int, connection: Any) -> None:
-    """Serves an empty replay; runs in a process of its own."""
-    import reverb
-
-    from tfagents_system.dataflow import rate_limiter, replay, rows
-
-    codec = rows.RowCodec(make_specs())
-    pacing = rate_limiter.Pacing(1_000_000, 1, 1.0, 1e15)
-    _server = reverb.Server(replay.make_tables(codec, pacing), port=port)
-    connection.send("up")
-    while connection.recv() == "cpu":
-        connection.send(time.process_time())
-    os._exit(0)
-
-
 def main() -> None:
     """Runs from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -69,30 +60,23 @@ def main() -> None:
     args = parser.parse_args()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
-    from tfagents_system import acting, ports
+    from tfagents_system import acting
     from tfagents_system.algorithm import sac
     from tfagents_system.dataflow import replay, rows
     from tfagents_system.environments import standard
     from tfagents_system.processes import startup
 
     startup.limit_threads(1)
-    context = multiprocessing.get_context("spawn")
-    connection, child = context.Pipe()
-    port = ports.choose_port({})
-    server = context.Process(target=serve, args=(port, child), daemon=True)
-    server.start()
-    connection.recv()
-
-    def server_cpu_secs() -> float:
-        connection.send("cpu")
-        return float(connection.recv())
+    server = ReplayProcess()
 
     def ignore_wait(waited_secs: float) -> None:
         pass
 
     specs = make_specs()
     codec = rows.RowCodec(specs)
-    writer = replay.ExperienceWriter(replay.connect(port), np.random.default_rng(0))
+    writer = replay.ExperienceWriter(
+        replay.connect(server.port), np.random.default_rng(0)
+    )
     policy = acting.make_policy(
         sac.build_agent(make_params(), specs).collect_policy, np.random.default_rng(0)
     )
@@ -114,12 +98,12 @@ def main() -> None:
         wall, cpu, server_cpu = (
             time.perf_counter(),
             time.process_time(),
-            server_cpu_secs(),
+            server.cpu_secs(),
         )
         acting.run_episode(env, policy, [write])
         writer.flush(ignore_wait)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        server_cpu = server_cpu_secs() - server_cpu
+        server_cpu = server.cpu_secs() - server_cpu
         trivial.reset()
         env_wall = time.perf_counter()
         for _ in range(args.env_steps):
@@ -148,8 +132,7 @@ def main() -> None:
         ),
         flush=True,
     )
-    connection.send("end")
-    server.join()
+    server.close()
     os._exit(0)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import reverb
     from tf_agents.agents import tf_agent
 
+    from tfagents_system.algorithm.specs import Specs
     from tfagents_system.dataflow.replay import ReplayInfo
     from tfagents_system.experiment import Experiment
     from tfagents_system.gradient_steps import GradientSteps
@@ -252,6 +253,23 @@ class Learner:
         self._status.set_state("done")
 
 
+def build_agent(
+    experiment: Experiment, params: TrainParamsBase, specs: Specs, num_cpus: int
+) -> tf_agent.TFAgent:
+    """Builds the agent, a shard of the batch for each CPU, and restores it."""
+    from tfagents_system import checkpoint
+    from tfagents_system.algorithm import sac
+
+    agent = sac.build_agent(params, specs)
+    if isinstance(agent, sac.ShardedSacAgent):
+        agent.num_shards = num_cpus
+        logger.info(
+            "batches of %d in %d shard(s)", params.train_batch_size, agent.num_shards
+        )
+    checkpoint.restore_learner(experiment, agent)
+    return agent
+
+
 def run_thread(target: Callable[[], None]) -> tuple[threading.Thread, list[str]]:
     """Runs a function in a thread; returns it and where its traceback will be."""
     failures: list[str] = []
@@ -279,8 +297,6 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, on_signal)
 
-    from tfagents_system import checkpoint
-    from tfagents_system.algorithm import sac
     from tfagents_system.algorithm.specs import Specs
     from tfagents_system.dataflow import replay, rows
     from tfagents_system.experiment import Experiment
@@ -302,25 +318,13 @@ def main() -> int:
     ):
         return 0
 
-    agent = sac.build_agent(params, specs)
-    if isinstance(agent, sac.ShardedSacAgent):
-        agent.num_shards = num_cpus
-        logger.info(
-            "batches of %d in %d shard(s)", params.train_batch_size, agent.num_shards
-        )
-    checkpoint.restore_learner(experiment, agent)
+    agent = build_agent(experiment, params, specs, num_cpus)
     codec = rows.RowCodec(specs)
     dataset = replay.make_dataset(
         run.reverb_port, codec, params.train_batch_size, params.prefetch_batches
     )
-    learner = Learner(
-        experiment,
-        params,
-        agent,
-        GradientSteps(agent, codec, dataset),
-        client,
-        status,
-    )
+    gradient_steps = GradientSteps(agent, codec, dataset)
+    learner = Learner(experiment, params, agent, gradient_steps, client, status)
     learner.publish()
 
     thread, failures = run_thread(learner.train)

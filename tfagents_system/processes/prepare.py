@@ -22,6 +22,7 @@ from tfagents_system.experiment import Experiment
 from tfagents_system.quiet import quiet_imports
 
 if TYPE_CHECKING:
+    from tf_agents.agents import tf_agent
     from tf_agents.environments import py_environment
 
     from tfagents_system.train_params_base import TrainParamsBase
@@ -99,6 +100,28 @@ def _describe_arrays(nest: Any) -> Any:
     return tf.nest.map_structure(describe, nest)
 
 
+def check_policy(agent: tf_agent.TFAgent, env: py_environment.PyEnvironment) -> None:
+    """Checks that the agent's policy acts as the environment wants it.
+
+    Raises:
+      UserError: The action does not fit action_spec().
+    """
+    import numpy as np
+    from tf_agents.specs import array_spec
+
+    from tfagents_system import acting
+
+    policy = acting.make_policy(agent.collect_policy, np.random.default_rng(0))
+    policy.reset()
+    action = policy.act(env.reset())
+    if not array_spec.check_arrays_nest(action, env.action_spec()):
+        raise UserError(
+            f"the action of the agent does not fit action_spec(): got "
+            f"{_describe_arrays(action)}, the spec is {env.action_spec()}; TF-Agents' "
+            "networks give a vector"
+        )
+
+
 def build_everything(params: TrainParamsBase) -> Any:
     """Builds environments and agent once, as the processes will.
 
@@ -126,7 +149,9 @@ def build_everything(params: TrainParamsBase) -> Any:
                 f"one to collect in {env_specs}"
             )
         step = "agent_ctor, actor_ctor and critic_ctor"
-        sac.build_agent(params, env_specs)
+        agent = sac.build_agent(params, env_specs)
+        step = "acting with the agent's policy"
+        check_policy(agent, env)
         step = "close() of the environment"
         eval_env.close()
         env.close()
@@ -134,8 +159,9 @@ def build_everything(params: TrainParamsBase) -> Any:
         raise
     except Exception as error:
         traceback.print_exc()
+        message = str(error).partition("\n")[0]  # gin adds lines of its own.
         raise UserError(
-            f"{step} failed, see above: {type(error).__name__}: {error}"
+            f"{step} failed, see above: {type(error).__name__}: {message}"
         ) from error
     return env_specs
 
