@@ -1,59 +1,50 @@
-"""Joint checkpoints of learner and replay: complete, or not used.
+"""What a generation holds: the learner's state and the replay's.
 
-A generation is one folder with the learner's state (networks, targets, optimizers,
-alpha, train_step), Reverb's checkpoint (rows, rate limiter, env steps) and a
-manifest. It is made under another name and renamed when it is complete. The replay is
-saved while the learner trains on, so it may be some seconds younger. Reverb keeps
-a single checkpoint and deletes what else it finds in its folder, so the files are
-linked (not copied) out of it.
+The learner's are the networks, targets, optimizers, alpha and train_step; the replay's
+are Reverb's files with the rows and the rate limiter, which counts the env steps. The
+replay is saved while the learner trains on, so it may be some seconds younger. Reverb
+keeps a single checkpoint and deletes what else it finds in its folder, so the files
+are linked (not copied) out of it.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
+import re
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 import reverb
 import tensorflow as tf
 from tf_agents.agents import tf_agent
 
-from tfagents_system.errors import UserError
-from tfagents_system.experiment import Experiment, read_json, write_json
+from tfagents_system import generations
+from tfagents_system.dataflow import replay, replay_files, rows
+from tfagents_system.errors import NotSaved, UserError
+from tfagents_system.experiment import Experiment
+from tfagents_system.generations import Generation
 
-NUM_KEPT = 2
-_PREFIX = "generation_"
-_PARTIAL = "partial"
-_MANIFEST = "manifest.json"
+_LEARNER = "learner"
+_REPLAY = "replay"
+# Names that Reverb gives its checkpoints: the time of day.
+_REVERB_NAME = re.compile(r"\d{4}-\d\d-\d\dT.*")
+
+# TF-Agents converts the former to the latter.
+OPTIMIZERS = (tf.keras.optimizers.Optimizer, tf.keras.optimizers.legacy.Optimizer)
 
 logger = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True)
-class Generation:
-    """One complete joint checkpoint.
-
-    Attributes:
-      path: Its folder.
-      train_step: Gradient steps done.
-    """
-
-    path: Path
-    train_step: int
-
-
-def list_generations(experiment: Experiment) -> list[Generation]:
-    """Returns the complete joint checkpoints, the newest first."""
-    generations = []
-    for path in sorted(experiment.checkpoints.glob(f"{_PREFIX}*"), reverse=True):
-        if (path / _MANIFEST).is_file():
-            manifest = read_json(path / _MANIFEST)
-            generations.append(Generation(path, manifest["train_step"]))
-    return generations
+def row_layout(codec: rows.RowCodec) -> str:
+    """Describes how rows lie in the replay's files."""
+    return str(
+        [
+            (s.name, s.shape.as_list(), s.dtype.name)
+            for s in replay.item_signature(codec)
+        ]
+    )
 
 
 def write_learner(experiment: Experiment, agent: tf_agent.TFAgent) -> int | None:
@@ -65,88 +56,181 @@ def write_learner(experiment: Experiment, agent: tf_agent.TFAgent) -> int | None
 
     Returns:
       The train step saved, or None if the newest generation already has it.
+
+    Raises:
+      NotSaved: The disk is full, for example.
     """
     train_step = int(agent.train_step_counter.numpy())
-    newest = list_generations(experiment)[:1]
+    newest = generations.list_generations(experiment)[:1]
     if newest and newest[0].train_step == train_step:
         return None
-    partial = experiment.checkpoints / _PARTIAL
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    tf.train.Checkpoint(agent=agent).write(str(partial / "learner"))
+    try:
+        partial = generations.begin(experiment)
+        tf.train.Checkpoint(agent=agent).write(str(partial / _LEARNER))
+    except (OSError, tf.errors.OpError) as error:
+        raise NotSaved.because(error) from error
     return train_step
 
 
-def complete(experiment: Experiment, train_step: int, client: reverb.Client) -> bool:
-    """Adds the replay to what `write_learner` wrote; removes old generations.
+def complete(
+    experiment: Experiment,
+    train_step: int,
+    client: reverb.Client,
+    codec: rows.RowCodec,
+) -> Generation:
+    """Adds the replay to what `write_learner` wrote.
 
     Args:
       experiment: The experiment.
       train_step: What `write_learner` returned.
       client: Client of the replay server.
+      codec: Layout of the rows.
 
-    Returns:
-      Whether there is a new generation; False if the replay server could not save
-      (logged; the last generation stays).
+    Raises:
+      NotSaved: The replay server went away, or the disk is full, for example.
     """
     started = time.monotonic()
-    partial = experiment.checkpoints / _PARTIAL
+    partial = experiment.checkpoints / "partial"
     try:
-        replay_path = Path(client.checkpoint())
-    except (reverb.errors.ReverbError, RuntimeError) as error:
-        logger.warning("no checkpoint: the replay server did not save: %s", error)
-        return False
-    _link_files(replay_path, partial / "replay" / replay_path.name)
-    write_json(partial / _MANIFEST, {"train_step": train_step, "time": time.time()})
-    _sync(partial)
-    partial.rename(experiment.checkpoints / f"{_PREFIX}{train_step:010d}")
-    for old in list_generations(experiment)[NUM_KEPT:]:
-        shutil.rmtree(old.path)
+        _remove_foreign_files(experiment)
+        saved = Path(client.checkpoint())
+        # A server that restarts right now removes it; then there is no checkpoint.
+        _link_files(saved, partial / _REPLAY / saved.name)
+        generation = generations.complete(
+            experiment,
+            partial,
+            train_step=train_step,
+            env_steps=replay_files.read_env_steps(partial / _REPLAY / saved.name),
+            row_layout=row_layout(codec),
+        )
+    except (
+        OSError,
+        tf.errors.OpError,
+        reverb.errors.ReverbError,
+        RuntimeError,
+    ) as error:
+        raise NotSaved.because(error) from error
     logger.info(
-        "checkpoint at train step %d (%.1f s)", train_step, time.monotonic() - started
+        "checkpoint at train step %d, env step %d (%.1f s)",
+        generation.train_step,
+        generation.env_steps,
+        time.monotonic() - started,
     )
-    return True
+    return generation
 
 
 def restore_learner(experiment: Experiment, agent: tf_agent.TFAgent) -> int:
-    """Restores the agent from the newest generation, if there is one.
+    """Restores the agent from the newest intact generation, if there is one.
+
+    Learning rates stay as they are in the agent: they are settings, though Keras keeps
+    them with the optimizers' state.
 
     Returns:
       The train step: 0 without a generation.
 
     Raises:
-      UserError: The checkpoint does not fit the agent, as after a changed network.
+      UserError: The checkpoint does not fit the agent, as after a changed network, or
+        only damaged ones are left.
     """
-    for generation in list_generations(experiment)[:1]:
-        checkpoint = tf.train.Checkpoint(agent=agent)
+    optimizers = [
+        value
+        for value in vars(agent).values()
+        if isinstance(value, OPTIMIZERS)
+        and isinstance(value.learning_rate, tf.Variable)  # Else it is a schedule.
+    ]
+    learning_rates = [float(optimizer.learning_rate) for optimizer in optimizers]
+    with generations.locked(experiment):
+        generation = generations.newest_intact(experiment)
+        if generation is None:
+            return 0
         try:
-            status = checkpoint.read(str(generation.path / "learner"))
+            status = tf.train.Checkpoint(agent=agent).read(
+                str(generation.path / _LEARNER)
+            )
             status.assert_existing_objects_matched()
         except (AssertionError, ValueError) as error:
             raise UserError(
-                f"{generation.path} does not fit the agent ({error}); were the "
-                "networks changed? Use a new SAC_EXP_NAME"
+                f"{generation.path} does not fit the agent ({error}); "
+                "were the networks changed? Use a new SAC_EXP_NAME"
             ) from error
-        logger.info("restored %s", generation.path)
+    for optimizer, learning_rate in zip(optimizers, learning_rates):
+        optimizer.learning_rate = learning_rate
+    logger.info("restored %s", generation.path)
     return int(agent.train_step_counter.numpy())
 
 
-def restore_replay_files(experiment: Experiment) -> Generation | None:
-    """Puts the newest generation's replay where Reverb looks for it, alone.
+def check_row_layout(generation: Generation, codec: rows.RowCodec) -> None:
+    """Checks that the rows of a generation can be read and added to.
+
+    Raises:
+      UserError: They lie otherwise.
+    """
+    if generation.row_layout != row_layout(codec):
+        raise UserError(
+            f"{generation.path} has rows of another layout ({generation.row_layout} "
+            f"instead of {row_layout(codec)}), as another version of this package "
+            "writes them; use that version, or a new SAC_EXP_NAME"
+        )
+
+
+def check_resume(
+    experiment: Experiment, agent: tf_agent.TFAgent, codec: rows.RowCodec
+) -> None:
+    """Checks that learner and replay will be able to restore.
+
+    Raises:
+      UserError: What does not fit, or only damaged checkpoints are left.
+    """
+    if restore_learner(experiment, agent):
+        check_row_layout(generations.list_generations(experiment)[0], codec)
+
+
+def restore_replay_files(
+    experiment: Experiment, codec: rows.RowCodec, table: reverb.Table
+) -> Generation | None:
+    """Puts the newest intact generation's replay where Reverb looks for it, alone.
 
     Reverb's own newest checkpoint may be younger than the generation (the learner
     was killed before it could complete one); then the two would not fit.
 
+    Args:
+      experiment: The experiment.
+      codec: Layout of the rows.
+      table: The experience table as it shall be; the files get its settings.
+
     Returns:
       The generation, or None if there is none: the replay starts empty.
+
+    Raises:
+      UserError: The rows are of another layout.
     """
     shutil.rmtree(experiment.replay, ignore_errors=True)
     experiment.replay.mkdir(parents=True)
-    for generation in list_generations(experiment)[:1]:
-        for path in (generation.path / "replay").iterdir():
-            _link_files(path, experiment.replay / path.name)
-        return generation
-    return None
+    with generations.locked(experiment):
+        try:
+            generation = generations.newest_intact(experiment)
+        except UserError as error:
+            # The launcher refuses to start then; a learner that lives trains on.
+            logger.error("the replay starts empty: %s", error)
+            return None
+        if generation is None:
+            return None
+        check_row_layout(generation, codec)
+        for saved in (generation.path / _REPLAY).iterdir():
+            folder = experiment.replay / saved.name
+            _link_files(saved, folder)
+            for change in replay_files.apply_settings(folder, table):
+                logger.warning("changed since the checkpoint: %s", change)
+    return generation
+
+
+def _remove_foreign_files(experiment: Experiment) -> None:
+    """Moves away what is not Reverb's, or Reverb might delete its new checkpoint."""
+    for path in experiment.replay.iterdir():
+        if not (path.is_dir() and _REVERB_NAME.fullmatch(path.name)):
+            target = experiment.root / f"from_replay_{path.name}_{time.time_ns()}"
+            path.rename(target)
+            logger.warning("%s does not belong there; moved to %s", path, target)
 
 
 def _link_files(source: Path, target: Path) -> None:
@@ -156,14 +240,3 @@ def _link_files(source: Path, target: Path) -> None:
             os.link(path, target / path.name)
         except OSError:  # A file system without hard links.
             shutil.copy2(path, target / path.name)
-
-
-def _sync(folder: Path) -> None:
-    """Forces a folder tree to disk, so that a power cut cannot leave half of it."""
-    paths: list[Any] = [folder, *folder.rglob("*")]
-    for path in paths:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

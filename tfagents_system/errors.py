@@ -10,6 +10,16 @@ class UserError(Exception):
     """Bad input from a user; the message is one line: what, where, what to do."""
 
 
+class NotSaved(Exception):
+    """Nothing was written; the message says why. What was there before is intact."""
+
+    @classmethod
+    def because(cls, error: Exception) -> NotSaved:
+        """Makes it from an error of the disk or of the replay server."""
+        message = str(error).partition("\n")[0]
+        return cls(f"no checkpoint: {type(error).__name__}: {message}")
+
+
 def run_command(main: Callable[[], int]) -> int:
     """Runs a command's main and turns expected failures into one line.
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import tensorflow as tf
 from tf_agents.agents import tf_agent
 from tf_agents.policies import greedy_policy, policy_saver
 
-from tfagents_system.errors import UserError
+from tfagents_system.errors import NotSaved, UserError
 from tfagents_system.experiment import Experiment
+from tfagents_system.progress import read_statuses
 
 GREEDY_POLICY = "greedy_policy"
 CHECKPOINT_PREFIX = "policy_checkpoint_"
-LATEST = "latest"
+LATEST, BEST = "latest", "best"
 
 
 class PolicyExporter:
@@ -52,13 +54,70 @@ class PolicyExporter:
             partial.rename(path)
 
     def export_checkpoint(self) -> None:
-        """Writes the greedy policy's variables at this train step, if not there yet."""
+        """Writes the greedy policy's variables at this train step, if not there yet.
+
+        Raises:
+          NotSaved: The disk is full, for example.
+        """
         train_step = int(self._train_step.numpy())
         path = self._experiment.policy_checkpoints / (
             f"{CHECKPOINT_PREFIX}{train_step:010d}"
         )
-        if not path.exists():
-            self._savers[GREEDY_POLICY].save_checkpoint(str(path))
+        if path.exists():
+            return
+        partial = path.with_name(f".{path.name}")
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            self._savers[GREEDY_POLICY].save_checkpoint(str(partial))
+            partial.rename(path)
+        except (OSError, tf.errors.OpError) as error:
+            raise NotSaved.because(error) from error
+
+
+def list_checkpoints(experiment: Experiment) -> list[str]:
+    """Returns the names of the policy checkpoints, the oldest first."""
+    return sorted(
+        path.name
+        for path in experiment.policy_checkpoints.glob(f"{CHECKPOINT_PREFIX}*")
+        if path.name.removeprefix(CHECKPOINT_PREFIX).isdecimal()
+    )
+
+
+def best_checkpoint(experiment: Experiment) -> str | None:
+    """Returns the policy checkpoint nearest to the best evaluation of any worker.
+
+    Returns:
+      Its name; None before the first evaluation or checkpoint.
+    """
+    evaluations = [
+        (status["best_eval_return"], status["best_eval_train_step"])
+        for status in read_statuses(experiment)
+        if "best_eval_return" in status
+    ]
+    names = list_checkpoints(experiment)
+    if not evaluations or not names:
+        return None
+    train_step = int(max(evaluations)[1])
+
+    def distance(name: str) -> int:
+        return abs(int(name.removeprefix(CHECKPOINT_PREFIX)) - train_step)
+
+    return min(names, key=distance)
+
+
+def remove_old_checkpoints(experiment: Experiment, num_kept: int) -> None:
+    """Removes all policy checkpoints but the newest ones and the best one.
+
+    Args:
+      experiment: The experiment.
+      num_kept: How many of the newest to keep; 0: all.
+    """
+    if not num_kept:
+        return
+    best = best_checkpoint(experiment)
+    for name in list_checkpoints(experiment)[:-num_kept]:
+        if name != best:
+            shutil.rmtree(experiment.policy_checkpoints / name)
 
 
 def find_checkpoint(experiment: Experiment, name: str) -> Path:
@@ -66,7 +125,8 @@ def find_checkpoint(experiment: Experiment, name: str) -> Path:
 
     Args:
       experiment: The experiment.
-      name: Name of a folder in policies/checkpoints, or `latest`.
+      name: Name of a folder in policies/checkpoints, `latest`, or `best`: nearest to
+        the best evaluation.
 
     Returns:
       Its folder.
@@ -75,10 +135,14 @@ def find_checkpoint(experiment: Experiment, name: str) -> Path:
       UserError: There is none of that name; the message lists what there is.
     """
     folder = experiment.policy_checkpoints
-    names = sorted(path.name for path in folder.glob(f"{CHECKPOINT_PREFIX}*"))
+    names = list_checkpoints(experiment)
     if not names:
         raise UserError(f"no policy checkpoints in {folder}; has training begun?")
-    chosen = names[-1] if name == LATEST else name
+    chosen = name
+    if name == LATEST:
+        chosen = names[-1]
+    elif name == BEST:
+        chosen = best_checkpoint(experiment) or names[-1]
     if chosen not in names:
         shown = ", ".join(names[-5:])
         raise UserError(f"no checkpoint {name} in {folder}; the last are: {shown}")

@@ -69,6 +69,12 @@ def read_status(experiment: Experiment, name: str) -> dict[str, Any]:
     return status if isinstance(status, dict) else {}
 
 
+def read_statuses(experiment: Experiment) -> list[dict[str, Any]]:
+    """Reads the status of every service that has ever had one."""
+    names = sorted(path.stem for path in experiment.status("").parent.glob("*.json"))
+    return [read_status(experiment, name) for name in names]
+
+
 def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 

@@ -54,7 +54,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--checkpoint",
         default="latest",
-        help="folder in <exp_dir>/policies/checkpoints, or latest (the default)",
+        help="folder in <exp_dir>/policies/checkpoints, latest (the default), or best",
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the environment (default: 0)"

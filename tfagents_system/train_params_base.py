@@ -97,6 +97,9 @@ class TrainParamsBase(abc.ABC):
     log_period_itrs: int = 10
     #: Iterations between checkpoints.
     checkpoint_period_itrs: int = 250
+    #: Newest policy checkpoints to keep, beside the one nearest to the best evaluation;
+    #: 0: all.
+    n_policy_checkpoints: int = 20
 
     def __init__(self, env_config: dict[str, Any]) -> None:
         """Keeps the configuration; a subclass calls this before it sets attributes.
@@ -273,4 +276,5 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "eval_period_itrs": NOT_NEGATIVE,
     "log_period_itrs": POSITIVE,
     "checkpoint_period_itrs": POSITIVE,
+    "n_policy_checkpoints": NOT_NEGATIVE,
 }

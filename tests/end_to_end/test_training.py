@@ -24,8 +24,8 @@ import tensorflow as tf
 
 from tests.conftest import REPOSITORY
 from tests.end_to_end.harness import Run, wait_for
-from tfagents_system.checkpoint import list_generations
 from tfagents_system.experiment import read_json
+from tfagents_system.generations import list_generations
 
 ARCHIVED_PARAMS = """
 from tfagents_system.train_params_base import TrainParamsBase

@@ -8,6 +8,7 @@ ends it at once: it has nothing to save.
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import sys
 import threading
@@ -240,6 +241,15 @@ class CollectWorker:
             raise TrainingDone
         self._waits.waiting("the replay server to take experience", waited_secs)
 
+    def _best_evaluation(self, mean_return: float) -> dict[str, float]:
+        """Returns what changes in the status if an evaluation is the best so far."""
+        if mean_return <= self._status.get("best_eval_return", -math.inf):
+            return {}
+        return {
+            "best_eval_return": mean_return,
+            "best_eval_train_step": self._train_step,
+        }
+
     def _is_evaluation_due(self) -> bool:
         period = self._params.eval_period_itrs
         if not period:
@@ -271,6 +281,7 @@ class CollectWorker:
             last_eval_iteration=self.iteration,
             eval_train_step=self._train_step,
             eval_return=summary.mean_return,
+            **self._best_evaluation(summary.mean_return),
         )
         self._eval_summaries.write(
             {

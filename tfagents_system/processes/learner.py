@@ -14,11 +14,12 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from types import FrameType
 from typing import TYPE_CHECKING, Callable
 
-from tfagents_system.errors import run_command
+from tfagents_system.errors import NotSaved, run_command
 from tfagents_system.processes import startup
 from tfagents_system.topology import LEARNER
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from tfagents_system.algorithm.specs import Specs
     from tfagents_system.dataflow.replay import ReplayInfo
+    from tfagents_system.dataflow.rows import RowCodec
     from tfagents_system.experiment import Experiment
     from tfagents_system.gradient_steps import GradientSteps
     from tfagents_system.train_params_base import TrainParamsBase
@@ -38,6 +40,7 @@ POLL_SECS = 1.0
 # acts with the newest one, and learns faster for it (docs/results.md).
 PUBLISH_PERIOD_TRAIN_STEPS = 100
 STOP_GRACE_SECS = 3.0
+SAVE_RETRY_SECS = 10.0
 
 
 class Learner:
@@ -49,6 +52,7 @@ class Learner:
         params: TrainParamsBase,
         agent: tf_agent.TFAgent,
         gradient_steps: GradientSteps,
+        codec: RowCodec,
         client: reverb.Client,
         status: startup.Status,
     ) -> None:
@@ -59,6 +63,7 @@ class Learner:
           params: The user's `TrainParams`.
           agent: The agent, already restored.
           gradient_steps: Trains that agent.
+          codec: Layout of the rows.
           client: Client of the replay server, for the training thread.
           status: The learner's status.
         """
@@ -70,6 +75,7 @@ class Learner:
         self._min_rows = rate_limiter.make_pacing(params).min_size
         self._agent = agent
         self._gradient_steps = gradient_steps
+        self._codec = codec
         self._client = client
         self._status = status
         self._exporter = policy_export.PolicyExporter(experiment, agent)
@@ -82,7 +88,7 @@ class Learner:
         # part, seconds for a large one, is done while training goes on.
         self._save_lock = threading.Lock()
         self._saver = concurrent.futures.ThreadPoolExecutor(max_workers=1)
-        self._saving: concurrent.futures.Future[bool] | None = None
+        self._saving: concurrent.futures.Future[None] | None = None
         self._replay: ReplayInfo | None = None
         self._polled_train_step = -1
         self._latest_rates: tuple[float, ...] = (0.0, 0.0)
@@ -119,30 +125,59 @@ class Learner:
         self._gradient_steps.stop()
 
     def save(self) -> None:
-        """Writes the policy checkpoint, and begins the joint checkpoint."""
-        from tfagents_system import checkpoint
+        """Writes the policy checkpoint, and begins the joint checkpoint.
+
+        Where that fails, because the disk is full for example, training goes on; the
+        status and the launcher say so.
+        """
+        from tfagents_system import checkpoint, policy_export
 
         with self._save_lock:
-            self.wait_until_saved()
-            self._exporter.export_checkpoint()
-            train_step = checkpoint.write_learner(self._experiment, self._agent)
+            self._wait_until_saved()
+            try:
+                self._exporter.export_checkpoint()
+                train_step = checkpoint.write_learner(self._experiment, self._agent)
+            except NotSaved as error:
+                self._report_problem(str(error))
+                return
+            policy_export.remove_old_checkpoints(
+                self._experiment, self._params.n_policy_checkpoints
+            )
             if train_step is not None:
-                self._saving = self._saver.submit(
-                    checkpoint.complete, self._experiment, train_step, self._client
-                )
+                self._saving = self._saver.submit(self._complete, train_step)
             self._summaries.flush()
 
-    def wait_until_saved(self) -> None:
-        """Waits for the joint checkpoint that `save` began; raises what it raised."""
+    def _complete(self, train_step: int) -> None:
+        from tfagents_system import checkpoint
+
+        try:
+            checkpoint.complete(self._experiment, train_step, self._client, self._codec)
+        except NotSaved as error:
+            self._report_problem(str(error))
+        else:
+            self._report_problem("")
+
+    def _report_problem(self, problem: str) -> None:
+        """Shows what is wrong though training goes on; empty: nothing."""
+        if problem:
+            logger.error("%s", problem)
+        self._status.update(write_now=True, problem=problem)
+
+    def _wait_until_saved(self) -> None:
         if self._saving is not None:
             self._saving.result()
 
-    def save_and_wait(self) -> None:
-        """Writes both checkpoints to the end, and says so: the launcher waits."""
+    def save_and_wait(self) -> bool:
+        """Writes both checkpoints to the end, and says so: the launcher waits.
+
+        Returns:
+          Whether they are written.
+        """
         self._report(self.train_step)
         self._status.set_state("checkpointing")
         self.save()
-        self.wait_until_saved()
+        self._wait_until_saved()
+        return not self._status.get("problem")
 
     def poll(self, client: reverb.Client) -> None:
         """Reads the replay's state and reports; called by the main thread.
@@ -247,7 +282,9 @@ class Learner:
         )
 
     def _finish(self) -> None:
-        self.save_and_wait()
+        while not self.save_and_wait():  # What was learned must not be lost.
+            self._status.set_state(f"waiting to save: {self._status.get('problem')}")
+            time.sleep(SAVE_RETRY_SECS)
         self._exporter.export_saved_models()
         self._experiment.done.write_text(f"train_step {self.train_step}\n")
         self._status.set_state("done")
@@ -324,7 +361,7 @@ def main() -> int:
         run.reverb_port, codec, params.train_batch_size, params.prefetch_batches
     )
     gradient_steps = GradientSteps(agent, codec, dataset)
-    learner = Learner(experiment, params, agent, gradient_steps, client, status)
+    learner = Learner(experiment, params, agent, gradient_steps, codec, client, status)
     learner.publish()
 
     thread, failures = run_thread(learner.train)

@@ -122,11 +122,11 @@ def check_policy(agent: tf_agent.TFAgent, env: py_environment.PyEnvironment) -> 
         )
 
 
-def build_everything(params: TrainParamsBase) -> Any:
+def build_everything(params: TrainParamsBase) -> tuple[Any, tf_agent.TFAgent]:
     """Builds environments and agent once, as the processes will.
 
     Returns:
-      The `Specs` of the environment.
+      The `Specs` of the environment, and the agent.
 
     Raises:
       UserError: The user's code failed (its traceback is printed), or what it
@@ -163,7 +163,7 @@ def build_everything(params: TrainParamsBase) -> Any:
         raise UserError(
             f"{step} failed, see above: {type(error).__name__}: {message}"
         ) from error
-    return env_specs
+    return env_specs, agent
 
 
 def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> None:
@@ -185,9 +185,11 @@ def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> Non
     config = configuration.load_config(config_source)
     params = configuration.load_params(params_source, config, params_path.parent)
 
+    from tfagents_system import checkpoint
     from tfagents_system.dataflow import rate_limiter, rows
 
-    env_specs = build_everything(params)
+    env_specs, agent = build_everything(params)
+    codec = rows.RowCodec(env_specs)
     with tempfile.TemporaryDirectory() as folder:
         new_specs = Path(folder) / "specs.pbtxt"
         env_specs.save(new_specs)
@@ -199,6 +201,8 @@ def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> Non
                 )
         else:
             shutil.copy(new_specs, experiment.specs)
+    if experiment.checkpoints.exists():
+        checkpoint.check_resume(experiment, agent, codec)
     for source, snapshot in (
         (config_source, experiment.config),
         (params_source, experiment.params),
@@ -207,9 +211,7 @@ def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> Non
             shutil.copyfile(source, snapshot)
 
     pacing = rate_limiter.make_pacing(params)
-    needed = memory.replay_bytes(
-        pacing.capacity, rows.RowCodec(env_specs).bytes_per_row
-    )
+    needed = memory.replay_bytes(pacing.capacity, codec.bytes_per_row)
     print(
         f"Environment: {env_specs}\n"
         f"Replay: {pacing.capacity:,} transitions, {needed / 1e9:.2f} GB when full; "

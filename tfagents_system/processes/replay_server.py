@@ -43,15 +43,15 @@ def main() -> int:
     status = startup.Status(experiment, REPLAY_SERVER)
     run, params = startup.load_run(experiment)
     codec = rows.RowCodec(Specs.load(experiment.specs))
-    pacing = rate_limiter.make_pacing(params)
+    tables = replay.make_tables(codec, rate_limiter.make_pacing(params))
 
     # Two Reverb servers can share a port without a word, and split the data.
     ports.check_free(run.reverb_port)
-    generation = checkpoint.restore_replay_files(experiment)
+    generation = checkpoint.restore_replay_files(experiment, codec, tables[0])
     if generation is not None:
         status.set_state(f"loading the replay of {generation.path.name}")
     _server = reverb.Server(  # Serves for as long as it is referenced.
-        tables=replay.make_tables(codec, pacing),
+        tables=tables,
         port=run.reverb_port,
         checkpointer=reverb.checkpointers.DefaultCheckpointer(str(experiment.replay)),
     )

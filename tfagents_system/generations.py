@@ -1,0 +1,214 @@
+"""Generations: joint checkpoints of learner and replay, intact or not used.
+
+    train/checkpoints/
+      generation_<train step>/    learner, replay, and a manifest of their files
+      damaged_generation_.../     moved aside; for a person to look at
+      partial/                    being written
+
+A generation is made under another name and renamed when every byte is on disk. Its
+manifest has the size and checksum of each file, so that learner and replay server,
+which restore on their own, choose the same one: the newest that is as it was written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import logging
+import os
+import re
+import shutil
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tfagents_system.errors import UserError
+from tfagents_system.experiment import Experiment, read_json, write_json
+
+NUM_KEPT = 2
+NUM_DAMAGED_KEPT = 2
+_NAME = re.compile(r"generation_(\d{10})")
+_MANIFEST = "manifest.json"
+_CHUNK_BYTES = 1 << 20
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Generation:
+    """One joint checkpoint.
+
+    Attributes:
+      path: Its folder.
+      train_step: Gradient steps done.
+      env_steps: Env steps of the whole training that the replay had taken.
+      row_layout: How the replay's rows are laid out.
+    """
+
+    path: Path
+    train_step: int
+    env_steps: int
+    row_layout: str
+
+
+def list_generations(experiment: Experiment) -> list[Generation]:
+    """Returns the generations that have a manifest, the newest first.
+
+    Whatever else lies in the folder is none of them.
+    """
+    generations = []
+    for path in _folders(experiment):
+        with contextlib.suppress(UserError, KeyError, TypeError):
+            manifest = read_json(path / _MANIFEST)
+            generations.append(
+                Generation(
+                    path,
+                    manifest["train_step"],
+                    manifest["env_steps"],
+                    manifest["row_layout"],
+                )
+            )
+    return generations
+
+
+def _folders(experiment: Experiment) -> list[Path]:
+    return sorted(
+        (
+            path
+            for path in experiment.checkpoints.glob("generation_*")
+            if _NAME.fullmatch(path.name) and path.is_dir()
+        ),
+        reverse=True,
+    )
+
+
+@contextlib.contextmanager
+def locked(experiment: Experiment) -> Iterator[None]:
+    """Keeps other processes from adding, moving or removing generations."""
+    experiment.checkpoints.mkdir(parents=True, exist_ok=True)
+    with (experiment.checkpoints / ".lock").open("w") as file:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+        yield
+
+
+def newest_intact(experiment: Experiment) -> Generation | None:
+    """Finds the newest generation that is as it was written; call it `locked`.
+
+    Those that are newer and damaged are moved aside, and that is logged.
+
+    Returns:
+      The generation, or None if no training has got as far as that.
+
+    Raises:
+      UserError: There are only damaged ones.
+      OSError: A file cannot be read, which says nothing about what is in it.
+    """
+    for path in _folders(experiment):
+        problem = _find_damage(path)
+        if problem is None:
+            return next(g for g in list_generations(experiment) if g.path == path)
+        moved = _move_aside(experiment, path)
+        logger.error("damaged checkpoint %s: %s; moved to %s", path, problem, moved)
+    if damaged := _damaged(experiment):
+        raise UserError(
+            f"no usable checkpoint is left in {experiment.checkpoints}, only damaged "
+            f"ones ({', '.join(path.name for path in damaged)}); put a copy back, or "
+            "choose a new SAC_EXP_NAME"
+        )
+    return None
+
+
+def _find_damage(path: Path) -> str | None:
+    """Compares the files of a generation with its manifest; returns what differs."""
+    try:
+        manifest = read_json(path / _MANIFEST)
+        files = manifest["files"]
+        for name, (size, checksum) in files.items():
+            file = path / name
+            if not file.is_file():
+                return f"{name} is missing"
+            if file.stat().st_size != size:
+                return f"{name} has {file.stat().st_size} bytes instead of {size}"
+            if _checksum(file) != checksum:
+                return f"{name} has other contents than were written"
+        for field in ("train_step", "env_steps", "row_layout"):
+            manifest[field]
+    except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
+        return f"its {_MANIFEST} is unusable: {error}"
+    return None
+
+
+def _checksum(path: Path) -> int:
+    checksum = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            checksum = zlib.crc32(chunk, checksum)
+    return checksum
+
+
+def _damaged(experiment: Experiment) -> list[Path]:
+    """Returns what has been moved aside, the oldest first."""
+    return sorted(
+        experiment.checkpoints.glob("damaged_*"), key=lambda path: path.stat().st_mtime
+    )
+
+
+def _move_aside(experiment: Experiment, path: Path) -> Path:
+    target = path.with_name(f"damaged_{path.name}_{time.time_ns()}")
+    path.rename(target)
+    target.touch()
+    for old in _damaged(experiment)[:-NUM_DAMAGED_KEPT]:
+        shutil.rmtree(old)
+    return target
+
+
+def begin(experiment: Experiment) -> Path:
+    """Makes an empty folder for the files of a new generation; `complete` ends it."""
+    partial = experiment.checkpoints / "partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    return partial
+
+
+def complete(experiment: Experiment, partial: Path, **facts: Any) -> Generation:
+    """Makes a generation of what was written to `partial`; removes old ones.
+
+    Args:
+      experiment: The experiment.
+      partial: What `begin` returned.
+      **facts: The other attributes of Generation.
+
+    Raises:
+      OSError: The disk is full, for example; the generations before are untouched.
+    """
+    files = {
+        str(path.relative_to(partial)): (path.stat().st_size, _checksum(path))
+        for path in sorted(partial.rglob("*"))
+        if path.is_file()
+    }
+    write_json(partial / _MANIFEST, {**facts, "files": files, "time": time.time()})
+    for path in (partial, *partial.rglob("*")):
+        _sync(path)
+    generation = Generation(
+        experiment.checkpoints / f"generation_{facts['train_step']:010d}", **facts
+    )
+    with locked(experiment):
+        if generation.path.exists():  # A damaged one, noticed only now.
+            _move_aside(experiment, generation.path)
+        partial.rename(generation.path)
+        _sync(experiment.checkpoints)
+        for old in list_generations(experiment)[NUM_KEPT:]:
+            shutil.rmtree(old.path)
+    return generation
+
+
+def _sync(path: Path) -> None:
+    """Forces a file or folder to disk, so that a power cut cannot leave half of it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
