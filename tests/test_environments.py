@@ -211,3 +211,46 @@ def test_action_space_that_sac_cannot_use_is_refused(spec: Any, message: str) ->
     env._action_spec = spec
     with pytest.raises(UserError, match=message):
         standard.check_spaces(env)
+
+
+class BrokenEnv(CountingEnv):
+    """Returns a time step that the test chooses, from its third step on."""
+
+    def __init__(self, broken: ts.TimeStep) -> None:
+        super().__init__()
+        self.broken = broken
+
+    def _step(self, action: Any) -> ts.TimeStep:
+        good = super()._step(action)
+        return self.broken if self.steps >= 3 else good
+
+
+GOOD = np.array([1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("observation", "reward", "discount", "message"),
+    [
+        (np.array([1.0, np.nan]), 1.0, 1.0, "an observation with NaN"),
+        (np.array([np.inf, 1.0]), 1.0, 1.0, "an observation with NaN"),
+        (np.array([1.0]), 1.0, 1.0, r"shape \(1,\), the spec says \(2,\)"),
+        (np.float64(1.0), 1.0, 1.0, r"shape \(\), the spec says \(2,\)"),
+        (GOOD, np.nan, 1.0, "the reward nan"),
+        (GOOD, -np.inf, 1.0, "the reward -inf"),
+        (GOOD, np.ones(2), 1.0, r"the reward \[1. 1.\]"),
+        (GOOD, 1.0, 1.5, "the discount 1.5"),
+        (GOOD, 1.0, np.nan, "the discount nan"),
+    ],
+)
+def test_what_would_damage_the_training_is_refused(
+    observation: Any, reward: Any, discount: float, message: str
+) -> None:
+    broken = ts.TimeStep(ts.StepType.MID, reward, discount, observation)
+    env = standard.make_collect_env(EnvParams(lambda: BrokenEnv(broken)), 0, 0)
+    env.reset()
+    action = np.zeros(1, np.float32)
+    env.step(action)
+    env.step(action)
+    with pytest.raises(UserError, match=message) as error:
+        env.step(action)
+    assert "at step 3 of an episode" in str(error.value)

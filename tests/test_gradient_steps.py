@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tfagents_system.algorithm import sac
 from tfagents_system.dataflow.rows import RowCodec
+from tfagents_system.errors import UserError
 from tfagents_system.gradient_steps import GradientSteps
 
 
@@ -20,14 +21,13 @@ class Feed:
     """Batches of rows that arrive when the test lets them."""
 
     def __init__(self, codec: RowCodec) -> None:
+        self.value = 0.0
         self.batches_allowed = threading.Semaphore(0)
         self.is_ending = False
         signature = tuple(
             tf.TensorSpec((4, *spec.shape), spec.dtype) for spec in codec.columns
         )
-        self._arrays = tuple(
-            np.zeros(spec.shape, spec.dtype.as_numpy_dtype) for spec in signature
-        )
+        self._signature = signature
         self.dataset = tf.data.Dataset.from_generator(
             self._generate, output_signature=signature
         )
@@ -37,7 +37,10 @@ class Feed:
             self.batches_allowed.acquire()
             if self.is_ending:
                 return
-            yield self._arrays
+            yield tuple(
+                np.full(spec.shape, self.value, spec.dtype.as_numpy_dtype)
+                for spec in self._signature
+            )
 
 
 @pytest.fixture
@@ -70,6 +73,26 @@ def test_steps_are_counted_and_losses_are_means(
     assert steps.take_losses() == {}
     steps.run(2)
     assert int(agent.train_step_counter.numpy()) == 5
+
+
+def test_a_loss_that_is_not_finite_is_told_in_one_line(
+    learning: tuple[Any, Feed, Any],
+) -> None:
+    agent, feed, steps = learning
+    feed.batches_allowed.release(2)
+    steps.run(2)
+    steps.check_finite()
+    feed.value = np.nan
+    feed.batches_allowed.release(1)
+    with pytest.raises(
+        UserError, match=r"loss is inf or nan at train step [23]"
+    ) as error:
+        steps.run(1)
+    assert "\n" not in str(error.value)
+    weights = agent._actor_network.trainable_variables[0]
+    weights.assign(tf.fill(weights.shape, np.inf))
+    with pytest.raises(UserError, match="a weight is inf or nan at train step"):
+        steps.check_finite()
 
 
 def test_stop_while_waiting_for_data_changes_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import tensorflow as tf
@@ -9,6 +10,7 @@ from tf_agents.agents import tf_agent
 
 from tfagents_system.algorithm import sac
 from tfagents_system.dataflow.rows import RowCodec
+from tfagents_system.errors import UserError
 
 LOSSES = ("loss", "critic_loss", "actor_loss", "alpha_loss")
 
@@ -32,6 +34,7 @@ class GradientSteps:
         self._stop = tf.Variable(False, name="stop")
         self._means = {name: tf.keras.metrics.Mean(name) for name in LOSSES}
         self._compiled_run = tf.function(self._run)
+        self._compiled_is_finite = tf.function(self._is_finite)
         self._compiled_diagnose = tf.function(self._diagnose)
 
     def run(self, num_steps: int) -> None:
@@ -39,8 +42,33 @@ class GradientSteps:
 
         Args:
           num_steps: How many; fewer are taken after `stop`.
+
+        Raises:
+          UserError: A loss became NaN or infinite.
         """
-        self._compiled_run(self._iterator, tf.constant(num_steps, tf.int64))
+        try:
+            self._compiled_run(self._iterator, tf.constant(num_steps, tf.int64))
+        except tf.errors.InvalidArgumentError as error:
+            loss = re.search(r"\w+ loss is inf or nan", error.message)
+            if loss is None:
+                raise
+            raise self._not_finite(loss.group()) from error
+
+    def check_finite(self) -> None:
+        """Checks all weights: what is not finite must not be published or saved.
+
+        Raises:
+          UserError: A weight is NaN or infinite.
+        """
+        if not self._compiled_is_finite():
+            raise self._not_finite("a weight is inf or nan")
+
+    def _not_finite(self, what: str) -> UserError:
+        return UserError(
+            f"{what} at train step {int(self._agent.train_step_counter.numpy())}; "
+            "nothing of it was saved. Rewards and observations were finite: try "
+            "smaller learning rates, gradient_clipping, or a smaller reward scale"
+        )
 
     def take_losses(self) -> dict[str, float]:
         """Returns the mean of each loss since the last call."""
@@ -76,6 +104,15 @@ class GradientSteps:
             for name in LOSSES[1:]:
                 if hasattr(loss.extra, name):
                     self._means[name].update_state(getattr(loss.extra, name))
+
+    def _is_finite(self) -> tf.Tensor:
+        return tf.reduce_all(
+            [
+                tf.reduce_all(tf.math.is_finite(variable))
+                for variable in self._agent.variables
+                if variable.dtype.is_floating
+            ]
+        )
 
     def _diagnose(self, iterator: Any) -> dict[str, tf.Tensor]:
         return sac.diagnose(self._agent, self._codec.unpack(next(iterator)))

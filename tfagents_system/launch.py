@@ -31,7 +31,10 @@ from tfagents_system.experiment import (
 )
 from tfagents_system.watch import watch_until_done
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# SLURM sends SIGUSR1 before the time limit where a job asks for it, and SIGTERM at it.
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+PREPARE_LOG_PERIOD_SECS = 30.0
+LOCK_RETRY_SECS = 1.0
 
 
 class StopRequested(Exception):
@@ -84,12 +87,22 @@ def exclusive_run(experiment: Experiment) -> Iterator[int]:
         pid_file.truncate(0)
         pid_file.write(f"{os.getpid()}\n")
         pid_file.flush()
-        if not supervision.try_lock(lock):
+        if not _try_lock_again(lock):
             print("A launcher died and left processes of this run; stopping them.")
             supervision.stop(experiment)
             if not supervision.try_lock(lock):
                 raise UserError(f"{experiment.lock} is still in use; try again")
         yield lock
+
+
+def _try_lock_again(lock: int) -> bool:
+    """Tries for a moment: scripts/status.sh takes the lock to see if it is free."""
+    deadline = time.monotonic() + LOCK_RETRY_SECS
+    while not supervision.try_lock(lock):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def prepare(experiment: Experiment, params: Path, config: Path) -> None:
@@ -102,10 +115,22 @@ def prepare(experiment: Experiment, params: Path, config: Path) -> None:
     command += ["--exp_dir", str(experiment.root)]
     command += ["--params", str(params), "--config", str(config)]
     with (experiment.root / "prepare.log").open("wb") as chatter:
-        result = subprocess.run(
-            command, check=False, stdin=subprocess.DEVNULL, stdout=chatter
-        )
-    if result.returncode != 0:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=chatter)
+        started = time.monotonic()
+        try:
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(PREPARE_LOG_PERIOD_SECS)
+                    break
+                print(
+                    "Still checking the params file and its environment (reset, step), "
+                    f"{time.monotonic() - started:.0f} s now; Ctrl-C ends it.",
+                    flush=True,
+                )
+        finally:
+            process.kill()
+            process.wait()
+    if process.returncode != 0:
         raise UserError("nothing was started")
 
 
@@ -146,7 +171,10 @@ def forget_states(experiment: Experiment, names: Sequence[str]) -> None:
         path = experiment.status(name)
         if path.exists():
             status: dict[str, Any] = read_json(path)
-            status.update(state="not started", state_since=time.time(), pid=None)
+            now = time.time()
+            status.update(
+                state="not started", state_since=now, progress_at=now, pid=None
+            )
             write_json(path, status)
 
 

@@ -10,32 +10,50 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
+if TYPE_CHECKING:
+    from tfagents_system.processes.startup import Status
+
 
 class ScalarWriter:
-    """Writes scalars to one folder of event files."""
+    """Writes scalars to one folder of event files.
 
-    def __init__(self, folder: Path) -> None:
+    After a crash the learner takes some steps again; those are not written twice, so
+    that no curve jumps back.
+    """
+
+    def __init__(self, folder: Path, status: Status) -> None:
         """Opens the folder.
 
         Args:
           folder: Where TensorBoard finds the events.
+          status: The process's status; keeps what was written last over restarts.
         """
         self._writer = tf.summary.create_file_writer(str(folder), flush_millis=10_000)
+        self._status = status
+        self._key = f"written_{folder.parent.name}"
+        self._last = tuple(status.get(self._key, (0, 0)))
 
     def write(
         self, scalars: Mapping[str, float], train_step: int, env_step: int
     ) -> None:
         """Writes scalars by `group/name` tag against both steps."""
+        last_train_step, last_env_step = self._last
         with self._writer.as_default():
             for tag, value in scalars.items():
                 group, _, name = tag.partition("/")
-                tf.summary.scalar(tag, value, step=train_step)
-                tf.summary.scalar(f"{group}_vs_env_step/{name}", value, step=env_step)
+                if train_step >= last_train_step:
+                    tf.summary.scalar(tag, value, step=train_step)
+                if env_step >= last_env_step:
+                    tag = f"{group}_vs_env_step/{name}"
+                    tf.summary.scalar(tag, value, step=env_step)
+        self._last = max(train_step, last_train_step), max(env_step, last_env_step)
+        written: dict[str, Any] = {self._key: self._last}
+        self._status.update(**written)
 
     def flush(self) -> None:
         """Writes what is buffered to disk."""

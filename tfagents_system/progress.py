@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from tfagents_system.errors import UserError
 from tfagents_system.experiment import Experiment, read_json
 from tfagents_system.topology import COLLECT_WORKER, LEARNER, REPLAY_SERVER
+
+# Longer than compiling, the save of a large replay, or a slow evaluation episode takes.
+STALL_SECS = 300.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Progress:
       env_steps_per_sec: Rate over the last seconds.
       train_return: Mean over the workers of their last training episode's return.
       eval_return: Mean over the workers of their last evaluation's mean return.
+      problem: What is wrong although training goes on; empty: nothing.
+      stalled_secs: Since when no process has got on; 0 before the first has.
     """
 
     state: str
@@ -39,6 +45,13 @@ class Progress:
     env_steps_per_sec: float
     train_return: float | None
     eval_return: float | None
+    problem: str
+    stalled_secs: float
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether nothing has got on for so long that somebody should look."""
+        return self.stalled_secs >= STALL_SECS
 
     def line(self, num_restarts: int) -> str:
         """Formats it as the launcher's live line."""
@@ -51,8 +64,13 @@ class Progress:
             left = self.total_train_steps - self.train_step
             seconds = round(left / self.train_steps_per_sec)
             eta = str(datetime.timedelta(seconds=seconds))
+        warning = ""
+        if self.is_stalled:
+            warning = f"NO PROGRESS FOR {self.stalled_secs / 60:.0f} MIN | "
+        if self.problem:
+            warning += f"{self.problem} | "
         return (
-            f"{self.state} | iteration {self.iteration}/{self.num_iter} | "
+            f"{warning}{self.state} | iteration {self.iteration}/{self.num_iter} | "
             f"env steps {self.env_steps:,} ({self.env_steps_per_sec:.0f}/s) | "
             f"train steps {self.train_step:,} ({self.train_steps_per_sec:.0f}/s) | "
             f"return train {number(self.train_return)} eval "
@@ -105,4 +123,11 @@ def read_progress(experiment: Experiment, names: Sequence[str]) -> Progress:
         env_steps_per_sec=float(learner.get("env_steps_per_sec", 0)),
         train_return=_mean([w["train_return"] for w in workers if "train_return" in w]),
         eval_return=_mean([w["eval_return"] for w in workers if "eval_return" in w]),
+        problem=str(learner.get("problem", "")),
+        stalled_secs=_secs_without_progress([learner, replay, *workers]),
     )
+
+
+def _secs_without_progress(statuses: Sequence[dict[str, Any]]) -> float:
+    last = max((status.get("progress_at", 0.0) for status in statuses), default=0.0)
+    return max(0.0, time.time() - last) if last else 0.0

@@ -10,13 +10,20 @@ from collections.abc import Mapping, Sequence
 from tfagents_system import supervision
 from tfagents_system.errors import UserError
 from tfagents_system.experiment import Experiment
-from tfagents_system.progress import Progress, read_progress, read_status
+from tfagents_system.progress import (
+    STALL_SECS,
+    Progress,
+    read_progress,
+    read_status,
+)
 from tfagents_system.topology import COLLECT_WORKER
 
 POLL_SECS = 1.0
 # Between two lines where the output is no terminal.
 QUIET_PERIOD_SECS = 30.0
-# Restarts of one service without any progress in between, then the run ends.
+# What grows in a service's status as it works.
+COUNTERS = ("train_step", "env_steps", "worker_env_steps", "worker_eval_episodes")
+# Restarts of one service without progress of its own in between, then the run ends.
 MAX_RESTARTS_WITHOUT_PROGRESS = 5
 NUM_ERROR_LINES = 15
 # After DONE the workers evaluate the final policy; as long as they still do.
@@ -40,7 +47,9 @@ class Watch:
         }
         self._restarts = dict.fromkeys(names, 0)
         self._restarts_at_progress = dict.fromkeys(names, 0)
-        self._progress: tuple[int, int] = (0, 0)
+        self._counters = {name: self._read_counters(name) for name in names}
+        self._problem = ""
+        self._stall_shown_at = 0.0
         self._shown_at = 0.0
         self._is_terminal = sys.stdout.isatty()
 
@@ -48,15 +57,14 @@ class Watch:
         """Looks once: shows the live line and every restart.
 
         Raises:
-          UserError: A service failed too often without progress.
+          UserError: A service failed too often without getting on in between.
         """
         progress = read_progress(self._experiment, self._names)
-        counters = (progress.train_step, progress.env_steps)
-        if counters != self._progress:
-            self._progress = counters
-            self._restarts_at_progress = dict(self._restarts)
         for name in self._names:
+            self._check_progress(name)
             self._check_restarts(name)
+        self._show_problem(progress)
+        self._show_stall(progress)
         self._show(progress)
 
     def end_line(self) -> None:
@@ -64,6 +72,40 @@ class Watch:
         if self._is_terminal and self._shown_at:
             print(flush=True)
             self._shown_at = 0.0
+
+    def _read_counters(self, name: str) -> list[float]:
+        status = read_status(self._experiment, name)
+        return [status.get(counter, 0) for counter in COUNTERS]
+
+    def _check_progress(self, name: str) -> None:
+        """Notices that a service has got further than it ever was.
+
+        One that restarts from a checkpoint and fails at the same point again and again
+        does not get on, nor does one worker because another does.
+        """
+        counters = self._read_counters(name)
+        highest = [max(pair) for pair in zip(counters, self._counters[name])]
+        if highest != self._counters[name]:
+            self._counters[name] = highest
+            self._restarts_at_progress[name] = self._restarts[name]
+
+    def _show_problem(self, progress: Progress) -> None:
+        if progress.problem != self._problem:
+            self._problem = progress.problem
+            self.end_line()
+            print(f"error: {self._problem}" if self._problem else "Saved again.")
+
+    def _show_stall(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if not progress.is_stalled or now - self._stall_shown_at < STALL_SECS:
+            return
+        self._stall_shown_at = now
+        self.end_line()
+        minutes = progress.stalled_secs / 60
+        print(f"error: no progress for {minutes:.0f} min; what the processes do:")
+        for name in self._names:
+            state = read_status(self._experiment, name).get("state", "not started")
+            print(f"  {name}: {state}; log: {self._experiment.service_log(name)}")
 
     def _check_restarts(self, name: str) -> None:
         restarts = supervision.num_restarts(self._starts, self._experiment, name)

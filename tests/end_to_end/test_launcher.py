@@ -47,8 +47,8 @@ class TrainParams(TrainParamsBase):
         self.critic_joint_fc_layer_params = (16,)
 
     def env_ctor(self, seed=None, *args, **kwargs):
-        if self.env_config["fails"] and "SLURM_PROCID" in os.environ:
-            raise RuntimeError("fails in the worker only")
+        if self.env_config["failing_worker"] == os.environ.get("SLURM_PROCID"):
+            raise RuntimeError("fails in one worker only")
         return suite_gym.wrap_env(Recording(pathlib.Path(self.env_config["record"])))
 """
 
@@ -62,7 +62,7 @@ def test_background_curriculum_and_a_killed_launcher(tmp_path: Path) -> None:
         PARAMS,
         horizon=50,
         record=str(record),
-        fails=False,
+        failing_worker="none",
         curriculum={"g": {"iters": [3, 0], "range": [9.0, 10.0]}},
     )
     try:
@@ -107,12 +107,16 @@ def test_background_curriculum_and_a_killed_launcher(tmp_path: Path) -> None:
 def test_service_that_keeps_failing_ends_the_run_with_its_error(
     tmp_path: Path,
 ) -> None:
-    run = Run(tmp_path, PARAMS, horizon=50, record="", fails=True)
+    # The other worker gets on, and so does the learner.
+    run = Run(
+        tmp_path, PARAMS, workers=2, horizon=50, record=os.devnull, failing_worker="1"
+    )
     try:
         result = run.call("launch_training.sh", run.variables)
         assert result.returncode == 2
-        assert "RuntimeError: fails in the worker only" in result.stdout
-        assert "collect_worker_0 failed 5 times without progress" in result.stderr
+        assert "RuntimeError: fails in one worker only" in result.stdout
+        assert "collect_worker_1 failed 5 times without progress" in result.stderr
+        assert run.status("collect_worker_0", "worker_env_steps") > 0
         run.assert_nothing_is_left()
         assert not supervision.is_running(run.experiment)
     finally:

@@ -7,7 +7,7 @@ with gym 0.23 each episode cut by a time limit was stored as a true terminal.
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import tensorflow as tf
@@ -46,6 +46,8 @@ class StandardEnvironment(wrappers.PyEnvironmentBaseWrapper):
     - Where gym says that its time limit ended the episode, the discount is 1, so
       that the critic bootstraps (gym 0.23 and TF-Agents 0.19 together give 0).
     - An episode ends at the horizon, with the discount that the step has.
+    - What is not finite, or of another shape than the spec says, is refused: one NaN
+      in the replay would be in every network soon.
     """
 
     def __init__(self, env: py_environment.PyEnvironment, horizon: int) -> None:
@@ -67,6 +69,10 @@ class StandardEnvironment(wrappers.PyEnvironmentBaseWrapper):
             _as_float32_spec, env.observation_spec()
         )
         self._action_spec = tf.nest.map_structure(_as_float32_spec, env.action_spec())
+        self._is_nested = tf.nest.is_nested(self._observation_spec)
+        self._shapes = [
+            tuple(spec.shape) for spec in tf.nest.flatten(self._observation_spec)
+        ]
 
     def observation_spec(self) -> Any:
         """Returns the observation spec with float32 for float64."""
@@ -108,12 +114,34 @@ class StandardEnvironment(wrappers.PyEnvironmentBaseWrapper):
                 observation,
                 self._observation_spec,
             )
-        return ts.TimeStep(
-            time_step.step_type,
-            np.float32(time_step.reward),
-            np.float32(time_step.discount),
-            observation,
-        )
+        reward = np.float32(time_step.reward)
+        discount = np.float32(time_step.discount)
+        self._check(observation, reward, discount)
+        return ts.TimeStep(time_step.step_type, reward, discount, observation)
+
+    def _check(self, observation: Any, reward: Any, discount: Any) -> None:
+        """Refuses what would damage the training.
+
+        Raises:
+          UserError: Says what the environment returned, and when.
+        """
+        arrays = tf.nest.flatten(observation) if self._is_nested else [observation]
+        for array, shape in zip(arrays, self._shapes):
+            if np.shape(array) != shape:
+                self._refuse(
+                    f"an observation of shape {np.shape(array)}, the spec says {shape}"
+                )
+            array = np.asarray(array)
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                self._refuse(f"an observation with NaN or infinity: {array}")
+        if np.ndim(reward) or not np.isfinite(reward):
+            self._refuse(f"the reward {reward}, which is no finite number")
+        if np.ndim(discount) or not 0 <= discount <= 1:
+            self._refuse(f"the discount {discount}, which is not between 0 and 1")
+
+    def _refuse(self, what: str) -> NoReturn:
+        when = f"step {self._num_steps} of an episode" if self._num_steps else "reset"
+        raise UserError(f"the environment returned {what} (at {when}); correct it")
 
     def _was_truncated(self) -> bool:
         try:

@@ -100,14 +100,18 @@ class CollectWorker:
         )
         self._observers = params.train_observers_ctor(reverb_port)
         self._eval_observers = params.eval_observers_ctor()
-        self._summaries = metrics.ScalarWriter(experiment.train_summaries(name))
-        self._eval_summaries = metrics.ScalarWriter(experiment.eval_summaries(name))
+        self._summaries = metrics.ScalarWriter(experiment.train_summaries(name), status)
+        self._eval_summaries = metrics.ScalarWriter(
+            experiment.eval_summaries(name), status
+        )
         self._schedules = curriculum.make_schedules(params.env_config)
         self._curriculum_values: dict[str, Any] = {}
         self._warm_up_rows = rate_limiter.make_pacing(params).min_size
         self._has_policy = False
         self._train_step = 0
         self._pulled_at = 0.0
+        self._worker_env_steps = int(status.get("worker_env_steps", 0))
+        self._worker_eval_episodes = int(status.get("worker_eval_episodes", 0))
         # Gradient steps taken while this worker acted with the policy before.
         self._policy_lag = 0
         self.total_train_steps = params.num_iter * params.num_steps_per_iter
@@ -235,6 +239,8 @@ class CollectWorker:
         )
         self._writer.write(columns, self._on_replay_wait)
         self._waits.done()
+        self._worker_env_steps += 1
+        self._status.report_progress(worker_env_steps=self._worker_env_steps)
 
     def _on_replay_wait(self, waited_secs: float) -> None:
         if self._experiment.done.exists():
@@ -273,7 +279,10 @@ class CollectWorker:
             results.append(
                 acting.run_episode(self._eval_env, self._greedy_policy, watchers)
             )
-            self._status.update()
+            self._worker_eval_episodes += 1
+            self._status.report_progress(
+                worker_eval_episodes=self._worker_eval_episodes
+            )
         summary = evaluation.summarize(results)
         logger.info("evaluation at train step %d: %s", self._train_step, summary)
         self._status.update(

@@ -19,7 +19,7 @@ import traceback
 from types import FrameType
 from typing import TYPE_CHECKING, Callable
 
-from tfagents_system.errors import NotSaved, run_command
+from tfagents_system.errors import NotSaved, UserError, run_command
 from tfagents_system.processes import startup
 from tfagents_system.topology import LEARNER
 
@@ -81,7 +81,9 @@ class Learner:
         self._exporter = policy_export.PolicyExporter(experiment, agent)
         self._variables = variables.policy_variables(agent)
         self._publisher = variables.PolicyPublisher(client)
-        self._summaries = metrics.ScalarWriter(experiment.train_summaries(LEARNER))
+        self._summaries = metrics.ScalarWriter(
+            experiment.train_summaries(LEARNER), status
+        )
         self._rates = metrics.RateMeter()
         self._stopping = False
         # The training thread and, when it stops, the main thread save; the replay's
@@ -220,8 +222,8 @@ class Learner:
     def _report(self, train_step: int) -> None:
         info = self._replay
         per_iter = self._params.num_steps_per_iter
+        self._status.report_progress(train_step=train_step)
         self._status.update(
-            train_step=train_step,
             iteration=train_step // per_iter,
             num_iter=self._params.num_iter,
             num_steps_per_iter=per_iter,
@@ -241,6 +243,7 @@ class Learner:
             self._gradient_steps.run(steps)
             if self._stopping:
                 return
+            self._gradient_steps.check_finite()
             self.publish()
             left -= steps
         if self.iteration % params.log_period_itrs == 0:
@@ -308,12 +311,14 @@ def build_agent(
 
 
 def run_thread(target: Callable[[], None]) -> tuple[threading.Thread, list[str]]:
-    """Runs a function in a thread; returns it and where its traceback will be."""
+    """Runs a function in a thread; returns it and where its failure will be."""
     failures: list[str] = []
 
     def run() -> None:
         try:
             target()
+        except UserError as error:
+            failures.append(str(error))
         except BaseException:  # Whatever it was, the main thread must learn of it.
             failures.append(traceback.format_exc())
 
@@ -370,7 +375,7 @@ def main() -> int:
         # A complete training keeps the process, lest supervise start it again.
         learner.poll(own_client)
     if failures:
-        logger.error("training failed:\n%s", failures[0])
+        logger.error("training failed: %s", failures[0])
         status.set_state("failed: " + failures[0].strip().splitlines()[-1])
         os._exit(1)
     learner.stop()

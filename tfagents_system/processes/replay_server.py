@@ -61,11 +61,10 @@ def main() -> int:
     while not stop.wait(POLL_SECS):
         info = replay.read_replay(client)
         if info is not None:
-            status.update(
-                num_rows=info.num_rows,
-                env_steps=info.num_inserts,
-                num_samples=info.num_samples,
+            status.report_progress(
+                env_steps=info.num_inserts, num_samples=info.num_samples
             )
+            status.update(num_rows=info.num_rows)
     status.set_state("stopped")
     # Reverb's own shutdown waits for its clients, and there is nothing left to save:
     # the learner has had it write the checkpoint.

@@ -160,6 +160,16 @@ class Status:
             self._written_at = now
             write_json(self._path, self._fields)
 
+    def report_progress(self, **counters: Any) -> None:
+        """Changes counters; one that grows shows that this process gets on.
+
+        Args:
+          **counters: Numbers that grow as work is done.
+        """
+        if any(value > self._fields.get(name, 0) for name, value in counters.items()):
+            self._fields["progress_at"] = time.time()
+        self.update(**counters)
+
 
 class WaitLog:
     """Says for whom this process waits and since when; never a silent hang."""
