@@ -45,64 +45,37 @@ def test_prepare_writes_specs_and_snapshots_and_resume_keeps_them(
     assert experiment.params.read_text() == before
 
 
-BROKEN_ENV = PENDULUM_PARAMS.replace("env.seed(seed)", "raise ValueError('broken')")
-BROKEN_AGENT = (
-    PENDULUM_PARAMS + "    def critic_ctor(self, a, b):\n        return a.missing\n"
-)
-# An environment with one number, or a matrix of them, to act with.
-OTHER_ACTION = """
-from tf_agents.environments import random_py_environment
-from tf_agents.specs import array_spec
-from tfagents_system.train_params_base import TrainParamsBase
-
-
-class TrainParams(TrainParamsBase):
-    def env_ctor(self, seed=None):
-        return random_py_environment.RandomPyEnvironment(
-            array_spec.BoundedArraySpec((3,), "float32", -1, 1),
-            array_spec.BoundedArraySpec({shape}, "float32", -1, 1),
-        )
-"""
-CURRICULUM = {"curriculum": {"g": {"iters": [0, 5], "range": [9.0, 10.0]}}}
-
-
-@pytest.mark.parametrize(
-    ("params", "config", "message"),
-    [
-        (PENDULUM_PARAMS, {"train_params": {"num_itr": 3}}, "did you mean num_iter"),
-        (PENDULUM_PARAMS, {"horizon": "long"}, "horizon"),
-        (PENDULUM_PARAMS, CURRICULUM, "no set_state"),
-        (BROKEN_ENV, {}, "env_ctor failed, see above: ValueError: broken"),
-        (BROKEN_AGENT, {}, "critic_ctor failed, see above: AttributeError"),
-        (OTHER_ACTION.format(shape="()"), {}, "does not fit action_spec()"),
-        (OTHER_ACTION.format(shape="(2, 3)"), {}, "agent_ctor"),
-        ("x = 1\n", {}, "no class TrainParams"),
-    ],
-    ids=[
-        "override",
-        "horizon",
-        "curriculum",
-        "env_ctor",
-        "critic_ctor",
-        "scalar action",
-        "matrix action",
-        "no class",
-    ],
-)
-def test_bad_input_is_refused_and_leaves_no_snapshot(
-    write_files: WriteFiles,
-    tmp_path: Path,
-    params: str,
-    config: dict[str, object],
-    message: str,
+@pytest.mark.parametrize("config", [{"horizon": "long"}, {"train_params": {"x": 1}}])
+def test_what_is_refused_leaves_no_snapshot(
+    write_files: WriteFiles, tmp_path: Path, config: dict[str, object]
 ) -> None:
     experiment = Experiment(tmp_path / "exp")
-    result = prepare(experiment.root, write_files(params, **config))
+    result = prepare(experiment.root, write_files(**config))
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ")
+    assert list(experiment.root.iterdir()) == []
+
+
+def test_matrix_actions_are_refused_with_the_users_code_blamed(
+    write_files: WriteFiles, tmp_path: Path
+) -> None:
+    params = """
+    from tf_agents.environments import random_py_environment
+    from tf_agents.specs import array_spec
+    from tfagents_system.train_params_base import TrainParamsBase
+
+
+    class TrainParams(TrainParamsBase):
+        def env_ctor(self, seed=None):
+            return random_py_environment.RandomPyEnvironment(
+                array_spec.BoundedArraySpec((3,), "float32", -1, 1),
+                array_spec.BoundedArraySpec((2, 3), "float32", -1, 1),
+            )
+    """
+    result = prepare(tmp_path, write_files(params))
     assert result.returncode == 2
     last_line = result.stderr.strip().splitlines()[-1]
-    assert last_line.startswith("error: ")
-    assert message in last_line
-    assert list(experiment.root.iterdir()) == []
+    assert last_line.startswith("error: agent_ctor, actor_ctor and critic_ctor failed")
 
 
 def test_changed_environment_is_refused_on_resume(

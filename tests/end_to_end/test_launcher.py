@@ -12,6 +12,7 @@ import pytest
 
 from tests.end_to_end.harness import Run, wait_for
 from tfagents_system import supervision
+from tfagents_system.generations import list_generations
 from tfagents_system.status import launcher_pid
 
 # An environment with a parameter that it writes down whenever it is set.
@@ -93,6 +94,18 @@ def test_background_curriculum_and_a_killed_launcher(tmp_path: Path) -> None:
         run.wait_for_progress()
         status = run.call("scripts/status.sh", run.experiment.root).stdout
         assert "| restarts 0 |" in status  # In this run; being resumed is not one.
+
+        # SLURM's warning before the time limit.
+        launcher = launcher_pid(run.experiment)
+        assert launcher is not None
+        os.kill(launcher, signal.SIGUSR1)
+        wait_for(lambda: not psutil.pid_exists(launcher), "the launcher's end", 30)
+        run.assert_nothing_is_left()
+        step = run.train_step
+        assert list_generations(run.experiment)[0].train_step == step
+        assert "Stopped. The same" in (run.experiment.root / "launcher.log").read_text()
+        result = run.call("launch_training.sh", run.variables, "--detach")
+        wait_for(lambda: run.train_step > step, "more train steps")
 
         started = time.monotonic()
         result = run.call("scripts/stop_training.sh", run.experiment.root)
