@@ -11,7 +11,11 @@ import pytest
 from tfagents_system.errors import UserError
 from tfagents_system.experiment import Experiment, write_json
 from tfagents_system.progress import read_progress
-from tfagents_system.watch import MAX_RESTARTS_WITHOUT_PROGRESS, Watch
+from tfagents_system.watch import (
+    MAX_FAILURES_WITHOUT_PROGRESS,
+    MAX_RESTARTS_WITHOUT_PROGRESS,
+    Watch,
+)
 
 NAMES = ["replay_server", "learner", "collect_worker_0", "collect_worker_1"]
 
@@ -46,15 +50,22 @@ def start(experiment: Experiment, name: str) -> None:
     experiment.service_log(name).write_text(f"the last words of {name}\n")
 
 
+def fail(experiment: Experiment, name: str) -> None:
+    """Lets a service end with an error and be restarted."""
+    with (experiment.service(name) / "failures").open("a") as failures:
+        failures.write("0\n")
+    start(experiment, name)
+
+
 def test_one_failing_worker_is_given_up_though_the_others_get_on(
     experiment: Experiment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     watch = begin_watch(experiment)
-    for step in range(1, MAX_RESTARTS_WITHOUT_PROGRESS + 1):
+    for step in range(1, MAX_FAILURES_WITHOUT_PROGRESS + 1):
         watch.poll()
         write_status(experiment, "learner", train_step=step)
         write_status(experiment, "collect_worker_0", worker_env_steps=step)
-        start(experiment, "collect_worker_1")
+        fail(experiment, "collect_worker_1")
     with pytest.raises(UserError, match="collect_worker_1 failed 5 times"):
         watch.poll()
     assert "the last words of collect_worker_1" in capsys.readouterr().out
@@ -66,12 +77,23 @@ def test_a_learner_that_fails_at_one_step_again_and_again_is_given_up(
     watch = begin_watch(experiment)
     write_status(experiment, "learner", train_step=150)
     watch.poll()
-    for _ in range(MAX_RESTARTS_WITHOUT_PROGRESS):
+    for _ in range(MAX_FAILURES_WITHOUT_PROGRESS):
         for train_step in (100, 150):  # From its checkpoint on.
             write_status(experiment, "learner", train_step=train_step)
             watch.poll()
-        start(experiment, "learner")
+        fail(experiment, "learner")
     with pytest.raises(UserError, match="learner failed 5 times without progress"):
+        watch.poll()
+
+
+def test_a_service_that_is_killed_at_once_again_and_again_is_given_up(
+    experiment: Experiment,
+) -> None:
+    watch = begin_watch(experiment)
+    for _ in range(MAX_RESTARTS_WITHOUT_PROGRESS):
+        watch.poll()
+        start(experiment, "replay_server")
+    with pytest.raises(UserError, match="replay_server ended 20 times"):
         watch.poll()
 
 
@@ -80,7 +102,7 @@ def test_a_service_that_gets_on_between_its_restarts_is_not_given_up(
 ) -> None:
     watch = begin_watch(experiment)
     for step in range(1, 30):
-        start(experiment, "replay_server")
+        fail(experiment, "replay_server")
         write_status(experiment, "replay_server", env_steps=step)
         watch.poll()
 

@@ -285,8 +285,16 @@ def num_restarts(
 
 def count_starts(experiment: Experiment, name: str) -> int:
     """Returns how often a service has ever been started, by its `run` script."""
-    starts = experiment.service(name) / "starts"
-    return len(starts.read_bytes().splitlines()) if starts.exists() else 0
+    return _count_lines(experiment.service(name) / "starts")
+
+
+def count_failures(experiment: Experiment, name: str) -> int:
+    """Returns how often a service has ever ended with an error of its own."""
+    return _count_lines(experiment.service(name) / "failures")
+
+
+def _count_lines(path: Path) -> int:
+    return len(path.read_bytes().splitlines()) if path.exists() else 0
 
 
 def last_log_lines(experiment: Experiment, name: str, count: int) -> list[str]:

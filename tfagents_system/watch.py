@@ -23,8 +23,11 @@ POLL_SECS = 1.0
 QUIET_PERIOD_SECS = 30.0
 # What grows in a service's status as it works.
 COUNTERS = ("train_step", "env_steps", "worker_env_steps", "worker_eval_episodes")
-# Restarts of one service without progress of its own in between, then the run ends.
-MAX_RESTARTS_WITHOUT_PROGRESS = 5
+# The run ends when one service has failed so often without progress of its own in
+# between, or been restarted so often: what kills it, the kernel out of memory for
+# example, may be a passing trouble.
+MAX_FAILURES_WITHOUT_PROGRESS = 5
+MAX_RESTARTS_WITHOUT_PROGRESS = 20
 NUM_ERROR_LINES = 15
 # After DONE the workers evaluate the final policy; as long as they still do.
 FINAL_EVALUATION_SECS = 1800.0
@@ -47,6 +50,10 @@ class Watch:
         }
         self._restarts = dict.fromkeys(names, 0)
         self._restarts_at_progress = dict.fromkeys(names, 0)
+        self._failures = {
+            name: supervision.count_failures(experiment, name) for name in names
+        }
+        self._failures_at_progress = dict(self._failures)
         self._counters = {name: self._read_counters(name) for name in names}
         self._problem = ""
         self._stall_shown_at = 0.0
@@ -88,6 +95,7 @@ class Watch:
         if highest != self._counters[name]:
             self._counters[name] = highest
             self._restarts_at_progress[name] = self._restarts[name]
+            self._failures_at_progress[name] = self._failures[name]
 
     def _show_problem(self, progress: Progress) -> None:
         if progress.problem != self._problem:
@@ -115,13 +123,19 @@ class Watch:
         self.end_line()
         log = self._experiment.service_log(name)
         print(f"{name} ended and was restarted ({restarts} so far); its log: {log}")
-        failures = restarts - self._restarts_at_progress[name]
-        if failures >= MAX_RESTARTS_WITHOUT_PROGRESS:
+        self._failures[name] = supervision.count_failures(self._experiment, name)
+        failures = self._failures[name] - self._failures_at_progress[name]
+        without_progress = restarts - self._restarts_at_progress[name]
+        if (
+            failures >= MAX_FAILURES_WITHOUT_PROGRESS
+            or without_progress >= MAX_RESTARTS_WITHOUT_PROGRESS
+        ):
             lines = supervision.last_log_lines(self._experiment, name, NUM_ERROR_LINES)
             print("\n".join(f"  {line}" for line in lines))
+            ended = f"failed {failures}" if failures else f"ended {without_progress}"
             raise UserError(
-                f"{name} failed {failures} times without progress; giving up. The "
-                f"last lines of {log} are above"
+                f"{name} {ended} times without progress; giving up. The last lines of "
+                f"{log} are above"
             )
 
     def _show(self, progress: Progress) -> None:

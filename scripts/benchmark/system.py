@@ -42,21 +42,25 @@ class System:
         self.experiment = Experiment(folder / "experiment")
         config_path = folder / "config.json"
         config_path.write_text(json.dumps(config))
-        variables_path = folder / "variables.sh"
+        self._variables = folder / "variables.sh"
         variables = {
             "SAC_EXP_DIR": self.experiment.root,
             "SAC_PARAMS": FOLDER / "benchmark_params.py",
             "SAC_CONFIG": config_path,
             **variables,
         }
-        variables_path.write_text(
+        self._variables.write_text(
             "".join(f"{name}={value}\n" for name, value in variables.items())
         )
         self.output = folder / "output"
+        self.launch()
+
+    def launch(self) -> None:
+        """Starts the launcher, for the first time or to resume."""
         self.started = time.time()
-        with self.output.open("wb") as output:
+        with self.output.open("ab") as output:
             self.launcher = subprocess.Popen(
-                [REPOSITORY / "launch_training.sh", variables_path],
+                [REPOSITORY / "launch_training.sh", self._variables],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

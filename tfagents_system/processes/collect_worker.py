@@ -15,7 +15,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from tfagents_system.errors import run_command
 from tfagents_system.processes import startup
 from tfagents_system.topology import COLLECT_WORKER
 
@@ -362,4 +361,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(startup.run_service(main))

@@ -19,7 +19,7 @@ import traceback
 from types import FrameType
 from typing import TYPE_CHECKING, Callable
 
-from tfagents_system.errors import NotSaved, UserError, run_command
+from tfagents_system.errors import NotSaved, UserError
 from tfagents_system.processes import startup
 from tfagents_system.topology import LEARNER
 
@@ -377,6 +377,7 @@ def main() -> int:
     if failures:
         logger.error("training failed: %s", failures[0])
         status.set_state("failed: " + failures[0].strip().splitlines()[-1])
+        startup.record_failure()
         os._exit(1)
     learner.stop()
     thread.join(STOP_GRACE_SECS)
@@ -388,4 +389,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(startup.run_service(main))

@@ -12,7 +12,6 @@ import sys
 import threading
 from types import FrameType
 
-from tfagents_system.errors import run_command
 from tfagents_system.processes import startup
 from tfagents_system.topology import REPLAY_SERVER
 
@@ -72,4 +71,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(startup.run_service(main))

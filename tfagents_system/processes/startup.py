@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from tfagents_system import configuration
+from tfagents_system.errors import run_command
 from tfagents_system.experiment import Experiment, read_json, write_json
 from tfagents_system.quiet import quiet_imports
 from tfagents_system.train_params_base import TrainParamsBase
@@ -88,6 +89,34 @@ def begin(name: str) -> None:
     logger.info(
         "%s: pid %d, CPUs %s", name, os.getpid(), sorted(os.sched_getaffinity(0))
     )
+
+
+def run_service(main: Callable[[], int]) -> int:
+    """Runs the main of a service; writes down if it fails.
+
+    Args:
+      main: Returns the exit code.
+
+    Returns:
+      The exit code.
+    """
+    try:
+        code = run_command(main)
+    except Exception:
+        record_failure()
+        raise
+    if code:
+        record_failure()
+    return code
+
+
+def record_failure() -> None:
+    """Adds a line to `failures` in the service directory, where supervise starts us.
+
+    So that the launcher can tell a process that fails from one that was killed.
+    """
+    with Path("failures").open("a") as failures:
+        failures.write(f"{round(time.time())}\n")
 
 
 def _die_with_parent() -> None:
