@@ -6,6 +6,7 @@ an environment built by `suite_pybullet.load`, the seed as a keyword.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -24,6 +25,7 @@ import tensorflow as tf
 
 from tests.conftest import REPOSITORY
 from tests.end_to_end.harness import Run, wait_for
+from tfagents_system import supervision
 from tfagents_system.experiment import read_json
 from tfagents_system.generations import list_generations
 
@@ -88,6 +90,7 @@ def test_training(run: Run, tmp_path: Path) -> None:
     check_kills(run)
     step = check_stop(run)
     check_resume(run, step)
+    check_power_cut(run)
     check_done(run)
     check_summaries(run)
     check_evaluation(run)
@@ -182,6 +185,34 @@ def check_resume(run: Run, step: int) -> None:
     second = run.call("launch_training.sh", run.variables)
     assert second.returncode == 2
     assert "is being trained by the launcher with pid" in second.stderr
+
+
+def check_power_cut(run: Run) -> None:
+    """All at once, and the newest checkpoint is damaged on top of it."""
+    wait_for(lambda: len(list_generations(run.experiment)) == 2, "two checkpoints")
+    assert run.launcher is not None
+    for pid in (run.launcher.pid, *supervision.lock_holders(run.experiment)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    run.launcher.wait()
+    wait_for(lambda: not supervision.is_running(run.experiment), "the end of all")
+    newest, previous = list_generations(run.experiment)
+    (chunks,) = newest.path.glob("replay/*/chunks.tfrecord")
+    chunks.write_bytes(chunks.read_bytes()[:-1])
+    warm_ups = run.log("collect_worker_0").count("random actions")
+    restores = run.log("learner").count("restored")
+    run.start_launcher()
+    wait_for(
+        lambda: run.log("learner").count("restored") > restores,
+        "the learner to restore",
+    )
+    assert previous.path.name in run.log("learner").rsplit("restored", 1)[1]
+    assert f"damaged checkpoint {newest.path}" in run.output.read_text()
+    wait_for(lambda: run.status("replay_server", "state") == "serving", "the replay")
+    wait_for(lambda: run.env_steps > previous.env_steps, "more rows")
+    wait_for(lambda: run.train_step > previous.train_step, "more train steps")
+    run.wait_for_progress()
+    assert run.log("collect_worker_0").count("random actions") == warm_ups
 
 
 def check_done(run: Run) -> None:
