@@ -367,10 +367,11 @@ def main() -> int:
     )
     gradient_steps = GradientSteps(agent, codec, dataset)
     learner = Learner(experiment, params, agent, gradient_steps, codec, client, status)
+    own_client = replay.connect(run.reverb_port)
+    learner.poll(own_client)  # What the status said before is not so any more.
     learner.publish()
 
     thread, failures = run_thread(learner.train)
-    own_client = replay.connect(run.reverb_port)
     while not stop.wait(POLL_SECS) and not failures:
         # A complete training keeps the process, lest supervise start it again.
         learner.poll(own_client)
