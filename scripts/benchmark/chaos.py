@@ -69,7 +69,7 @@ class Watcher:
         """Watches the given training."""
         self._system = system
         self._experiment = system.experiment
-        self._seen: collections.deque[tuple[float, int, int]] = collections.deque()
+        self._checkpoints: dict[Path, tuple[float, generations.Generation]] = {}
         self.violations: list[str] = []
         self.max_lost_train_steps = 0
         self._last_train_step = 0
@@ -83,31 +83,35 @@ class Watcher:
 
     def _check_counters(self) -> None:
         """Neither learner nor replay may be behind a checkpoint that was there."""
-        now = time.monotonic()
-        newest = generations.list_generations(self._experiment)[:1]
-        for generation in newest:
-            self._seen.append((now, generation.train_step, generation.env_steps))
-        while len(self._seen) > 1 and now - self._seen[1][0] > STATUS_DELAY_SECS:
-            self._seen.popleft()
-        acknowledged = (0, 0)
-        if self._seen and now - self._seen[0][0] > STATUS_DELAY_SECS:
-            acknowledged = self._seen[0][1:]
-        learner, replay = (self._system.read(name) for name in (LEARNER, REPLAY_SERVER))
-        if learner.get("state") == "training":  # Else the status may be of a dead one.
-            train_step = learner["train_step"]
-            self._expect(
-                train_step >= acknowledged[0],
-                f"train_step {train_step} behind checkpoint {acknowledged[0]}",
+        now = time.time()
+        for generation in generations.list_generations(self._experiment)[:1]:
+            if generation.path not in self._checkpoints:
+                self._checkpoints[generation.path] = (now, generation)
+        for name, key in ((LEARNER, "train_step"), (REPLAY_SERVER, "env_steps")):
+            path = self._experiment.status(name)
+            if not path.exists():
+                continue
+            # The status of one that is dead says what was so when it was written.
+            written_at = path.stat().st_mtime
+            status = self._system.read(name)
+            if status.get("state") not in ("training", "serving"):
+                continue
+            acknowledged = max(
+                (
+                    getattr(generation, key)
+                    for seen_at, generation in self._checkpoints.values()
+                    if seen_at < written_at - STATUS_DELAY_SECS
+                ),
+                default=0,
             )
-            lost = self._last_train_step - train_step
-            self.max_lost_train_steps = max(self.max_lost_train_steps, lost)
-            self._last_train_step = train_step
-        if replay.get("state") == "serving":
-            env_steps = replay.get("env_steps", 0)
             self._expect(
-                env_steps >= acknowledged[1],
-                f"env steps {env_steps} behind checkpoint {acknowledged[1]}",
+                status.get(key, 0) >= acknowledged,
+                f"{name}: {key} {status.get(key)} behind checkpoint {acknowledged}",
             )
+            if name == LEARNER:
+                lost = self._last_train_step - status["train_step"]
+                self.max_lost_train_steps = max(self.max_lost_train_steps, lost)
+                self._last_train_step = status["train_step"]
 
     def _check_processes(self) -> None:
         """No service may have two processes, but for the moment that dying takes."""
