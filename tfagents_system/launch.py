@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from tfagents_system import ports, supervision, topology
 from tfagents_system.errors import UserError, run_command
@@ -29,6 +28,7 @@ from tfagents_system.experiment import (
     resolve_path,
     write_json,
 )
+from tfagents_system.progress import read_status
 from tfagents_system.watch import watch_until_done
 
 # SLURM sends SIGUSR1 before the time limit where a job asks for it, and SIGTERM at it.
@@ -168,14 +168,12 @@ def write_run(
 def forget_states(experiment: Experiment, names: Sequence[str]) -> None:
     """Marks each service as not started, lest an earlier run's state be believed."""
     for name in names:
-        path = experiment.status(name)
-        if path.exists():
-            status: dict[str, Any] = read_json(path)
+        if status := read_status(experiment, name):
             now = time.time()
             status.update(
                 state="not started", state_since=now, progress_at=now, pid=None
             )
-            write_json(path, status)
+            write_json(experiment.status(name), status)
 
 
 def train(experiment: Experiment, environment: dict[str, str]) -> int:
@@ -217,6 +215,8 @@ def train(experiment: Experiment, environment: dict[str, str]) -> int:
             for signum in STOP_SIGNALS:  # A second Ctrl-C must not end the stopping.
                 signal.signal(signum, signal.SIG_IGN)
             supervision.stop(experiment)
+        if problem := read_status(experiment, topology.LEARNER).get("problem"):
+            print(f"error: {problem}; the checkpoint before is the last one")
         if code == 0:
             print(f"Training is complete: {experiment.root}")
         else:

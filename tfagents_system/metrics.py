@@ -6,6 +6,8 @@ TF-Agents names them. The train step is the one that the policy had which acted.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -17,6 +19,9 @@ import tensorflow as tf
 
 if TYPE_CHECKING:
     from tfagents_system.processes.startup import Status
+
+
+logger = logging.getLogger(__name__)
 
 
 class ScalarWriter:
@@ -41,23 +46,31 @@ class ScalarWriter:
     def write(
         self, scalars: Mapping[str, float], train_step: int, env_step: int
     ) -> None:
-        """Writes scalars by `group/name` tag against both steps."""
+        """Writes scalars by `group/name` tag against both steps.
+
+        On a full disk they are lost, and that is logged: training goes on.
+        """
         last_train_step, last_env_step = self._last
-        with self._writer.as_default():
-            for tag, value in scalars.items():
-                group, _, name = tag.partition("/")
-                if train_step >= last_train_step:
-                    tf.summary.scalar(tag, value, step=train_step)
-                if env_step >= last_env_step:
-                    tag = f"{group}_vs_env_step/{name}"
-                    tf.summary.scalar(tag, value, step=env_step)
+        try:
+            with self._writer.as_default():
+                for tag, value in scalars.items():
+                    group, _, name = tag.partition("/")
+                    if train_step >= last_train_step:
+                        tf.summary.scalar(tag, value, step=train_step)
+                    if env_step >= last_env_step:
+                        tag = f"{group}_vs_env_step/{name}"
+                        tf.summary.scalar(tag, value, step=env_step)
+        except tf.errors.OpError as error:
+            logger.warning("summaries not written: %s", error.message)
+            return
         self._last = max(train_step, last_train_step), max(env_step, last_env_step)
         written: dict[str, Any] = {self._key: self._last}
         self._status.update(**written)
 
     def flush(self) -> None:
         """Writes what is buffered to disk."""
-        self._writer.flush()
+        with contextlib.suppress(tf.errors.OpError):  # `write` has logged it.
+            self._writer.flush()
 
 
 class RateMeter:

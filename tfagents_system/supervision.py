@@ -20,7 +20,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tfagents_system.errors import UserError
-from tfagents_system.experiment import REPOSITORY, Experiment, read_json
+from tfagents_system.experiment import REPOSITORY, Experiment
+from tfagents_system.progress import read_status
 from tfagents_system.topology import COLLECT_WORKER, LEARNER, TEMPLATES, Service
 
 LOCAL_DAEMONTOOLS = REPOSITORY / ".daemontools" / "usr" / "bin"
@@ -185,10 +186,7 @@ def _wait_down(
 
 
 def _is_checkpointing(experiment: Experiment) -> bool:
-    status = experiment.status(LEARNER)
-    if not status.exists():
-        return False
-    return bool(read_json(status).get("state") == "checkpointing")
+    return bool(read_status(experiment, LEARNER).get("state") == "checkpointing")
 
 
 def stop(experiment: Experiment) -> None:

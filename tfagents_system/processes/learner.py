@@ -145,7 +145,9 @@ class Learner:
             policy_export.remove_old_checkpoints(
                 self._experiment, self._params.n_policy_checkpoints
             )
-            if train_step is not None:
+            if train_step is None:  # It is saved already.
+                self._report_problem("")
+            else:
                 self._saving = self._saver.submit(self._complete, train_step)
             self._summaries.flush()
 

@@ -20,6 +20,7 @@ from typing import Any, Callable
 from tfagents_system import configuration
 from tfagents_system.errors import run_command
 from tfagents_system.experiment import Experiment, read_json, write_json
+from tfagents_system.progress import read_status
 from tfagents_system.quiet import quiet_imports
 from tfagents_system.train_params_base import TrainParamsBase
 
@@ -155,9 +156,7 @@ class Status:
           name: Name of the service.
         """
         self._path = experiment.status(name)
-        self._fields: dict[str, Any] = {}
-        if self._path.exists():
-            self._fields.update(read_json(self._path))
+        self._fields = read_status(experiment, name)
         self._fields["pid"] = os.getpid()
         self._written_at = 0.0
         self._state = ""
@@ -187,7 +186,10 @@ class Status:
         now = time.monotonic()
         if write_now or now - self._written_at >= STATUS_PERIOD_SECS:
             self._written_at = now
-            write_json(self._path, self._fields)
+            try:
+                write_json(self._path, self._fields)
+            except OSError as error:  # A full disk must not end the training.
+                logger.warning("status not written: %s", error)
 
     def report_progress(self, **counters: Any) -> None:
         """Changes counters; one that grows shows that this process gets on.
