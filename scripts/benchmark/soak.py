@@ -1,0 +1,86 @@
+"""Trains for a long time and shows what grows: memory, descriptors, threads, disk.
+
+    PYTHONPATH=. .venv/bin/python scripts/benchmark/soak.py --minutes 60
+
+Prints one JSON line: for each process the mean of the second quarter of the time, when
+everything is warm and the replay full, and of the last quarter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+from chaos import make_config
+from system import System
+
+SAMPLE_SECS = 10.0
+
+
+def sample(system: System) -> dict[str, dict[str, float]]:
+    """Returns what each process uses, and the experiment directory's size."""
+    used = {}
+    for name, process in system.processes().items():
+        with contextlib.suppress(psutil.Error):
+            used[name] = {
+                "rss_mb": process.memory_info().rss / 1e6,
+                "descriptors": process.num_fds(),
+                "threads": process.num_threads(),
+            }
+    sizes = []
+    for path in system.experiment.root.rglob("*"):
+        with contextlib.suppress(OSError):
+            sizes.append(path.stat().st_size)
+    used["disk"] = {"mb": sum(sizes) / 1e6, "files": len(sizes)}
+    return used
+
+
+def compare(samples: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
+    """Compares the last quarter of the samples with the second."""
+    quarter = len(samples) // 4
+    parts = (samples[quarter : 2 * quarter], samples[-quarter:])
+    return {
+        f"{name} {field}": [
+            round(statistics.mean(s[name][field] for s in part if name in s), 1)
+            for part in parts
+        ]
+        for name, fields in samples[-1].items()
+        for field in fields
+    }
+
+
+def main() -> None:
+    """Runs from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="sac_soak_") as folder:
+        config = make_config(train_steps=100_000_000)
+        config["train_params"]["n_episodes_in_buffer"] = 50  # Full soon.
+        system = System(Path(folder), config, {"SAC_NUM_COLLECT_WORKERS": 2})
+        try:
+            system.wait_for_train_step(1)
+            deadline = time.monotonic() + 60 * args.minutes
+            samples = []
+            while time.monotonic() < deadline:
+                samples.append(sample(system))
+                if system.launcher.poll() is not None:
+                    sys.exit(f"the launcher ended:\n{system.output.read_text()}")
+                time.sleep(SAMPLE_SECS)
+            result = compare(samples)
+            result["train_step"] = system.read("learner")["train_step"]
+        finally:
+            system.stop()
+    print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main()
