@@ -78,6 +78,7 @@ class Learner:
         self._codec = codec
         self._client = client
         self._status = status
+        status.update(problem="")  # That of a former process is over.
         self._exporter = policy_export.PolicyExporter(experiment, agent)
         self._variables = variables.policy_variables(agent)
         self._publisher = variables.PolicyPublisher(client)
