@@ -329,7 +329,10 @@ def test_an_environment_that_hangs_is_told_and_can_be_stopped(tmp_path: Path) ->
     config = written(tmp_path / "config.json", '{"horizon": 200}')
     (tmp_path / "experiment").mkdir()
     code = (
-        "import sys; from pathlib import Path; from tfagents_system import launch;"
+        "import signal, sys; from pathlib import Path;"
+        "from tfagents_system import launch;"
+        # Where the tests run in the background, it is ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from tfagents_system.experiment import Experiment;"
         "launch.PREPARE_LOG_PERIOD_SECS = 0.5;"
         "launch.prepare(Experiment(Path(sys.argv[1])), *map(Path, sys.argv[2:]))"
