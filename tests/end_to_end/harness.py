@@ -126,8 +126,10 @@ class Run:
         wait_for(lambda: self.train_step >= before + train_steps, "train steps")
 
     def log(self, name: str) -> str:
-        """Returns all of a service's log."""
-        return self.experiment.service_log(name).read_text()
+        """Returns all of a service's log; multilog begins a new file after a crash."""
+        current = self.experiment.service_log(name)
+        older = sorted(current.parent.glob("@*"))
+        return "".join(path.read_text() for path in (*older, current))
 
     def assert_nothing_is_left(self) -> None:
         """Asserts that no process works on this experiment."""
