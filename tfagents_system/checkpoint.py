@@ -147,7 +147,7 @@ def restore_learner(experiment: Experiment, agent: tf_agent.TFAgent) -> int:
             status = tf.train.Checkpoint(agent=agent).read(
                 str(generation.path / _LEARNER)
             )
-            # The optimizers make their slots, and restore them, at the first step; where
+            # The optimizers make and restore their slots at the first step; where
             # there is none (prepare), that is no reason for a warning.
             status.assert_existing_objects_matched().expect_partial()
         except (AssertionError, ValueError) as error:
