@@ -167,7 +167,9 @@ def measure_workers(counts: Sequence[int]) -> str:
             "system.py",
             *("--env", "sleeping", "--step_secs", str(SLEEP_SECS)),
             *("--train_steps_per_1000_env_steps", "10"),
-            *("--untimed_steps", "10", "--steps", str(max(10, 4 * count))),
+            # The learner may run 134 steps ahead; then it follows the workers.
+            *("--num_iter", "1000", "--untimed_steps", "150"),
+            *("--steps", str(10 * count)),
             *("--set", f"SAC_NUM_COLLECT_WORKERS={count}"),
         )
         workers = [n for n in result["pss_mb"] if n.startswith("collect_worker")]
