@@ -169,7 +169,6 @@ def save_generation(attempt: Attempt) -> None:
     write_learner(attempt.experiment, agent)
     generations.complete(
         attempt.experiment,
-        attempt.experiment.checkpoints / "partial",
         train_step=100,
         env_steps=0,
         row_layout=row_layout(RowCodec(env_specs)),

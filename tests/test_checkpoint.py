@@ -75,13 +75,23 @@ def write_rows(port: int, codec: rows.RowCodec, count: int) -> None:
     writer.flush(print)
 
 
-def test_learner_and_replay_come_back_together(
-    pendulum: tuple[Any, Any, Any], tmp_path: Path, free_port: int
-) -> None:
+@pytest.fixture
+def begun(
+    pendulum: tuple[Any, Any, Any], tmp_path: Path
+) -> tuple[Experiment, rows.RowCodec, Any]:
+    """Returns an experiment without checkpoints, its codec and an untrained agent."""
     params, _, specs = pendulum
-    experiment = Experiment(tmp_path / "exp")
-    codec = rows.RowCodec(specs)
     agent = sac.build_agent(params, specs)
+    return Experiment(tmp_path / "exp"), rows.RowCodec(specs), agent
+
+
+def test_learner_and_replay_come_back_together(
+    pendulum: tuple[Any, Any, Any],
+    begun: tuple[Experiment, rows.RowCodec, Any],
+    free_port: int,
+) -> None:
+    experiment, codec, agent = begun
+    params, _, specs = pendulum
     for seed in range(3):
         agent.train(transition(codec, seed))
     server = serve(experiment, codec, free_port)
@@ -117,12 +127,9 @@ def test_learner_and_replay_come_back_together(
 
 
 def test_two_generations_are_kept_and_half_a_one_is_not_used(
-    pendulum: tuple[Any, Any, Any], tmp_path: Path, free_port: int
+    begun: tuple[Experiment, rows.RowCodec, Any], free_port: int
 ) -> None:
-    params, _, specs = pendulum
-    experiment = Experiment(tmp_path / "exp")
-    codec = rows.RowCodec(specs)
-    agent = sac.build_agent(params, specs)
+    experiment, codec, agent = begun
     server = serve(experiment, codec, free_port)
     write_rows(free_port, codec, 8)
     client = replay.connect(free_port)
@@ -165,12 +172,12 @@ def test_changed_network_is_refused(
 
 
 def test_changed_learning_rate_is_applied(
-    pendulum: tuple[Any, Any, Any], tmp_path: Path, free_port: int
+    pendulum: tuple[Any, Any, Any],
+    begun: tuple[Experiment, rows.RowCodec, Any],
+    free_port: int,
 ) -> None:
+    experiment, codec, agent = begun
     params, _, specs = pendulum
-    experiment = Experiment(tmp_path / "exp")
-    codec = rows.RowCodec(specs)
-    agent = sac.build_agent(params, specs)
     agent.train(transition(codec, 0))
     server = serve(experiment, codec, free_port)
     assert save(experiment, agent, replay.connect(free_port), codec)
@@ -186,13 +193,10 @@ def test_changed_learning_rate_is_applied(
 
 @pytest.fixture
 def two_generations(
-    pendulum: tuple[Any, Any, Any], tmp_path: Path, free_port: int
+    begun: tuple[Experiment, rows.RowCodec, Any], free_port: int
 ) -> tuple[Experiment, Any, rows.RowCodec, int]:
     """Returns an experiment with generations 1 (of 8 rows) and 2 (of 16)."""
-    params, _, specs = pendulum
-    experiment = Experiment(tmp_path / "exp")
-    codec = rows.RowCodec(specs)
-    agent = sac.build_agent(params, specs)
+    experiment, codec, agent = begun
     server = serve(experiment, codec, free_port)
     for seed in range(2):
         write_rows(free_port, codec, 8)
@@ -252,6 +256,18 @@ def test_damaged_generation_is_moved_aside_and_the_one_before_is_used(
     assert len(moved) == 1
     assert moved[0].startswith("damaged_generation_0000000002")
     assert "damaged checkpoint" in caplog.text
+
+
+def test_a_file_that_cannot_be_read_is_no_damage(
+    two_generations: tuple[Experiment, Any, rows.RowCodec, int],
+) -> None:
+    experiment, agent, _, _ = two_generations
+    manifest = generations.list_generations(experiment)[0].path / "manifest.json"
+    manifest.unlink()
+    manifest.mkdir()  # Reading it is an error of the operating system.
+    with pytest.raises(OSError, match="Is a directory"):
+        checkpoint.restore_learner(experiment, agent)
+    assert not list(experiment.checkpoints.glob("damaged_*"))
 
 
 def test_with_damaged_generations_only_the_learner_refuses_and_replay_starts_empty(

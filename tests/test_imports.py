@@ -20,6 +20,7 @@ LIGHT_MODULES = [
     "curriculum",
     "errors",
     "experiment",
+    "generations",
     "launch",
     "ports",
     "processes.collect_worker",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import resource
 import subprocess
 import sys
@@ -44,6 +45,18 @@ def test_full_disk_does_not_end_a_process(
     assert "status not written" in caplog.text
     status.set_state("training on")
     assert read_status(Experiment(tmp_path), "learner")["state"] == "training on"
+
+
+def test_many_threads_may_report(tmp_path: Path) -> None:
+    status = startup.Status(Experiment(tmp_path), "learner")
+
+    def report(name: str) -> None:
+        for number in range(300):
+            status.update(write_now=True, **{f"{name}_{number}": number})
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        list(pool.map(report, "abcd"))  # Raises what a thread raised.
+    assert len(read_status(Experiment(tmp_path), "learner")) > 4 * 300
 
 
 def test_progress_is_dated_by_counters_that_grow(tmp_path: Path) -> None:

@@ -61,10 +61,10 @@ def write_learner(experiment: Experiment, agent: tf_agent.TFAgent) -> int | None
       NotSaved: The disk is full, for example.
     """
     train_step = int(agent.train_step_counter.numpy())
-    newest = generations.list_generations(experiment)[:1]
-    if newest and newest[0].train_step == train_step:
-        return None
     try:
+        newest = generations.list_generations(experiment)[:1]
+        if newest and newest[0].train_step == train_step:
+            return None
         partial = generations.begin(experiment)
         tf.train.Checkpoint(agent=agent).write(str(partial / _LEARNER))
     except (OSError, tf.errors.OpError) as error:
@@ -90,7 +90,7 @@ def complete(
       NotSaved: The replay server went away, or the disk is full, for example.
     """
     started = time.monotonic()
-    partial = experiment.checkpoints / "partial"
+    partial = generations.partial_folder(experiment)
     try:
         _remove_foreign_files(experiment)
         saved = Path(client.checkpoint())
@@ -98,7 +98,6 @@ def complete(
         _link_files(saved, partial / _REPLAY / saved.name)
         generation = generations.complete(
             experiment,
-            partial,
             train_step=train_step,
             env_steps=replay_files.read_env_steps(partial / _REPLAY / saved.name),
             row_layout=row_layout(codec),

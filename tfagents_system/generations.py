@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import json
 import logging
 import os
 import re
@@ -26,12 +27,13 @@ from pathlib import Path
 from typing import Any
 
 from tfagents_system.errors import UserError
-from tfagents_system.experiment import Experiment, read_json, write_json
+from tfagents_system.experiment import Experiment, write_json
 
 NUM_KEPT = 2
 NUM_DAMAGED_KEPT = 2
 _NAME = re.compile(r"generation_(\d{10})")
 _MANIFEST = "manifest.json"
+_FACTS = ("train_step", "env_steps", "row_layout")
 _CHUNK_BYTES = 1 << 20
 
 logger = logging.getLogger(__name__)
@@ -61,17 +63,30 @@ def list_generations(experiment: Experiment) -> list[Generation]:
     """
     generations = []
     for path in _folders(experiment):
-        with contextlib.suppress(UserError, KeyError, TypeError):
-            manifest = read_json(path / _MANIFEST)
-            generations.append(
-                Generation(
-                    path,
-                    manifest["train_step"],
-                    manifest["env_steps"],
-                    manifest["row_layout"],
-                )
-            )
+        with contextlib.suppress(_Damage):
+            generations.append(_read(path)[0])
     return generations
+
+
+class _Damage(Exception):
+    """A generation is not as it was written; the message says what differs."""
+
+
+def _read(path: Path) -> tuple[Generation, dict[str, tuple[int, int]]]:
+    """Reads a manifest: the generation, and its files with size and checksum."""
+    try:
+        manifest = json.loads((path / _MANIFEST).read_bytes())
+        facts = {name: manifest[name] for name in _FACTS}
+        files = {name: (size, crc) for name, (size, crc) in manifest["files"].items()}
+        return Generation(path, **facts), files
+    except (
+        FileNotFoundError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        raise _Damage(f"its {_MANIFEST} is unusable: {error!r}") from error
 
 
 def _folders(experiment: Experiment) -> list[Path]:
@@ -107,11 +122,11 @@ def newest_intact(experiment: Experiment) -> Generation | None:
       OSError: A file cannot be read, which says nothing about what is in it.
     """
     for path in _folders(experiment):
-        problem = _find_damage(path)
-        if problem is None:
-            return next(g for g in list_generations(experiment) if g.path == path)
-        moved = _move_aside(experiment, path)
-        logger.error("damaged checkpoint %s: %s; moved to %s", path, problem, moved)
+        try:
+            return _verify(path)
+        except _Damage as damage:
+            moved = _move_aside(experiment, path)
+            logger.error("damaged checkpoint %s: %s; moved to %s", path, damage, moved)
     if damaged := _damaged(experiment):
         raise UserError(
             f"no usable checkpoint is left in {experiment.checkpoints}, only damaged "
@@ -121,24 +136,18 @@ def newest_intact(experiment: Experiment) -> Generation | None:
     return None
 
 
-def _find_damage(path: Path) -> str | None:
-    """Compares the files of a generation with its manifest; returns what differs."""
-    try:
-        manifest = read_json(path / _MANIFEST)
-        files = manifest["files"]
-        for name, (size, checksum) in files.items():
-            file = path / name
-            if not file.is_file():
-                return f"{name} is missing"
-            if file.stat().st_size != size:
-                return f"{name} has {file.stat().st_size} bytes instead of {size}"
-            if _checksum(file) != checksum:
-                return f"{name} has other contents than were written"
-        for field in ("train_step", "env_steps", "row_layout"):
-            manifest[field]
-    except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
-        return f"its {_MANIFEST} is unusable: {error}"
-    return None
+def _verify(path: Path) -> Generation:
+    """Compares the files of a generation with its manifest."""
+    generation, files = _read(path)
+    for name, (size, checksum) in files.items():
+        file = path / name
+        if not file.is_file():
+            raise _Damage(f"{name} is missing")
+        if file.stat().st_size != size:
+            raise _Damage(f"{name} has {file.stat().st_size} bytes instead of {size}")
+        if _checksum(file) != checksum:
+            raise _Damage(f"{name} has other contents than were written")
+    return generation
 
 
 def _checksum(path: Path) -> int:
@@ -165,25 +174,30 @@ def _move_aside(experiment: Experiment, path: Path) -> Path:
     return target
 
 
+def partial_folder(experiment: Experiment) -> Path:
+    """Returns the folder for the files of a new generation, from `begin` on."""
+    return experiment.checkpoints / "partial"
+
+
 def begin(experiment: Experiment) -> Path:
-    """Makes an empty folder for the files of a new generation; `complete` ends it."""
-    partial = experiment.checkpoints / "partial"
+    """Makes `partial_folder`, empty; `complete` makes a generation of it."""
+    partial = partial_folder(experiment)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     return partial
 
 
-def complete(experiment: Experiment, partial: Path, **facts: Any) -> Generation:
-    """Makes a generation of what was written to `partial`; removes old ones.
+def complete(experiment: Experiment, **facts: Any) -> Generation:
+    """Makes a generation of what was written to `partial_folder`; removes old ones.
 
     Args:
       experiment: The experiment.
-      partial: What `begin` returned.
       **facts: The other attributes of Generation.
 
     Raises:
       OSError: The disk is full, for example; the generations before are untouched.
     """
+    partial = partial_folder(experiment)
     files = {
         str(path.relative_to(partial)): (path.stat().st_size, _checksum(path))
         for path in sorted(partial.rglob("*"))

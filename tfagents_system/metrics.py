@@ -1,7 +1,7 @@
 """TensorBoard: every scalar against train steps and against env steps.
 
 `tag` has the train step on its axis, `<group>_vs_env_step/<name>` the env step, as
-TF-Agents names them. The train step is the one that the policy had which acted.
+TF-Agents names them. The train step is that of the policy which acted last.
 """
 
 from __future__ import annotations

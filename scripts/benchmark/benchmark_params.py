@@ -1,6 +1,6 @@
 """TrainParams of the benchmarks: any gym, PyBullet or gymnasium environment by name.
 
-The rest is in the JSON that `end_to_end.py` writes.
+The rest is in the JSON that `system.py` writes.
 """
 
 from __future__ import annotations

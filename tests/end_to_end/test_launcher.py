@@ -73,6 +73,11 @@ def test_background_curriculum_and_a_killed_launcher(tmp_path: Path) -> None:
         wait_for(lambda: run.status("learner", "iteration") > 5, "iterations")
         wait_for(lambda: record.read_text().count("\n") == 2, "the curriculum")
         assert record.read_text() == '{"g": 9.0}\n{"g": 10.0}\n'
+        # Reported after the environment has been told.
+        wait_for(
+            lambda: run.status("collect_worker_0", "curriculum") == {"g": 10.0},
+            "the curriculum's report",
+        )
         status = run.call("scripts/status.sh", run.experiment.root).stdout
         assert f"running, launcher pid {launcher_pid(run.experiment)}" in status
         assert "curriculum: {'g': 10.0}" in status

@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from tests.conftest import REPOSITORY
 from tests.end_to_end.harness import Run, wait_for
-from tfagents_system import supervision
+from tfagents_system import policy_export, supervision
 from tfagents_system.experiment import read_json
 from tfagents_system.generations import list_generations
 
@@ -74,7 +74,13 @@ pytestmark = pytest.mark.timeout(900)
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Yields a run that has trained for a little while; stops it in the end."""
     folder = tmp_path_factory.mktemp("training")
-    run = Run(folder, ARCHIVED_PARAMS, workers=2, horizon=HORIZON)
+    run = Run(
+        folder,
+        ARCHIVED_PARAMS,
+        workers=2,
+        horizon=HORIZON,
+        train_params={"n_policy_checkpoints": 5},
+    )
     run.start_launcher()
     try:
         wait_for(lambda: run.train_step > 60 or run.has_ended(), "first steps", 240)
@@ -222,6 +228,10 @@ def check_done(run: Run) -> None:
     run.assert_nothing_is_left()
     for worker in (0, 1):
         assert run.status(f"collect_worker_{worker}", "eval_train_step") == 400 * 20
+    kept = policy_export.list_checkpoints(run.experiment)
+    newest = [f"policy_checkpoint_{step:010d}" for step in range(6400, 8001, 400)]
+    assert kept[-5:] == newest
+    assert set(kept[:-5]) <= {policy_export.best_checkpoint(run.experiment)}
     again = run.call("launch_training.sh", run.variables)
     assert again.returncode == 0
     assert "already complete" in again.stdout

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tfagents_system.train_params_base import TrainParamsBase
 
 logger = logging.getLogger(__name__)
-# A pull takes about 3 ms: less than one percent of a worker's time.
+# A pull takes about 2 ms: less than one percent of a worker's time.
 PULL_PERIOD_SECS = 0.5
 
 

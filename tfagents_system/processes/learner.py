@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 POLL_SECS = 1.0
-# However long an iteration is, the workers get a policy this often: Stable-Baselines3
-# acts with the newest one, and learns faster for it (docs/results.md).
+# However long an iteration is, the workers get a policy this often; in other libraries
+# the newest one always acts.
 PUBLISH_PERIOD_TRAIN_STEPS = 100
 STOP_GRACE_SECS = 3.0
 SAVE_RETRY_SECS = 10.0

@@ -160,6 +160,8 @@ class Status:
         self._fields["pid"] = os.getpid()
         self._written_at = 0.0
         self._state = ""
+        # The learner's training, saving and main threads all report.
+        self._lock = threading.RLock()
         self.set_state("starting")
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -182,14 +184,15 @@ class Status:
 
     def update(self, write_now: bool = False, **fields: Any) -> None:
         """Changes fields; writes the file at most once a second unless told."""
-        self._fields.update(fields)
-        now = time.monotonic()
-        if write_now or now - self._written_at >= STATUS_PERIOD_SECS:
-            self._written_at = now
-            try:
-                write_json(self._path, self._fields)
-            except OSError as error:  # A full disk must not end the training.
-                logger.warning("status not written: %s", error)
+        with self._lock:
+            self._fields.update(fields)
+            now = time.monotonic()
+            if write_now or now - self._written_at >= STATUS_PERIOD_SECS:
+                self._written_at = now
+                try:
+                    write_json(self._path, self._fields)
+                except OSError as error:  # A full disk must not end the training.
+                    logger.warning("status not written: %s", error)
 
     def report_progress(self, **counters: Any) -> None:
         """Changes counters; one that grows shows that this process gets on.
