@@ -47,7 +47,9 @@ def test_full_disk_does_not_end_a_process(
     assert read_status(Experiment(tmp_path), "learner")["state"] == "training on"
 
 
-def test_many_threads_may_report(tmp_path: Path) -> None:
+def test_many_threads_may_report(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     status = startup.Status(Experiment(tmp_path), "learner")
 
     def report(name: str) -> None:
@@ -56,6 +58,7 @@ def test_many_threads_may_report(tmp_path: Path) -> None:
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
         list(pool.map(report, "abcd"))  # Raises what a thread raised.
+    assert not caplog.records, "one thread was in the way of another"
     assert len(read_status(Experiment(tmp_path), "learner")) > 4 * 300
 
 
