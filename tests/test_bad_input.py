@@ -171,6 +171,7 @@ def save_generation(attempt: Attempt) -> None:
         attempt.experiment,
         train_step=100,
         env_steps=0,
+        episodes=0,
         row_layout=row_layout(RowCodec(env_specs)),
     )
 

@@ -96,11 +96,15 @@ def test_learner_and_replay_come_back_together(
         agent.train(transition(codec, seed))
     server = serve(experiment, codec, free_port)
     write_rows(free_port, codec, 24)
+    for worker, episodes in enumerate((3, 4)):
+        status = {"worker_episodes": episodes}
+        write_json(experiment.status(f"collect_worker_{worker}"), status)
     assert save(experiment, agent, replay.connect(free_port), codec)
     assert not save(experiment, agent, replay.connect(free_port), codec)
     server.stop()
     (generation,) = generations.list_generations(experiment)
     assert (generation.train_step, generation.env_steps) == (3, 24)
+    assert generation.episodes == 3 + 4
 
     # What Reverb saved later, without a learner's checkpoint beside it, is not used.
     shutil.rmtree(experiment.replay)

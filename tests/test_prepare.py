@@ -45,6 +45,16 @@ def test_prepare_writes_specs_and_snapshots_and_resume_keeps_them(
     assert experiment.params.read_text() == before
 
 
+def test_half_a_done_mark_is_none(tmp_path: Path) -> None:
+    experiment = Experiment(tmp_path)
+    assert not experiment.is_trained_for(10)
+    experiment.mark_done(10)
+    assert experiment.is_trained_for(10)
+    assert not experiment.is_trained_for(11)
+    experiment.done.write_text("train_st")
+    assert not experiment.is_trained_for(10)
+
+
 @pytest.mark.parametrize("config", [{"horizon": "long"}, {"train_params": {"x": 1}}])
 def test_what_is_refused_leaves_no_snapshot(
     write_files: WriteFiles, tmp_path: Path, config: dict[str, object]

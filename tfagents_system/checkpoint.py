@@ -20,7 +20,7 @@ import reverb
 import tensorflow as tf
 from tf_agents.agents import tf_agent
 
-from tfagents_system import generations
+from tfagents_system import generations, progress
 from tfagents_system.dataflow import replay, replay_files, rows
 from tfagents_system.errors import NotSaved, UserError
 from tfagents_system.experiment import Experiment
@@ -100,6 +100,7 @@ def complete(
             experiment,
             train_step=train_step,
             env_steps=replay_files.read_env_steps(partial / _REPLAY / saved.name),
+            episodes=progress.count_episodes(experiment),
             row_layout=row_layout(codec),
         )
     except (

@@ -111,6 +111,17 @@ class Experiment:
         """Exists once training is complete."""
         return self.root / "DONE"
 
+    def mark_done(self, train_step: int) -> None:
+        """Says that training is complete, after so many gradient steps."""
+        self.done.write_text(f"train_step {train_step}\n")
+
+    def is_trained_for(self, train_steps: int) -> bool:
+        """Returns whether training is complete and took that many gradient steps."""
+        try:
+            return int(self.done.read_text().split()[1]) >= train_steps
+        except (FileNotFoundError, ValueError, IndexError):  # Or half written.
+            return False
+
     def service(self, name: str) -> Path:
         """Returns the daemontools directory of one service."""
         return self.services / name

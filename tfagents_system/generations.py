@@ -33,7 +33,7 @@ NUM_KEPT = 2
 NUM_DAMAGED_KEPT = 2
 _NAME = re.compile(r"generation_(\d{10})")
 _MANIFEST = "manifest.json"
-_FACTS = ("train_step", "env_steps", "row_layout")
+_FACTS = ("train_step", "env_steps", "episodes", "row_layout")
 _CHUNK_BYTES = 1 << 20
 
 logger = logging.getLogger(__name__)
@@ -47,12 +47,14 @@ class Generation:
       path: Its folder.
       train_step: Gradient steps done.
       env_steps: Env steps of the whole training that the replay had taken.
+      episodes: Training episodes that the workers had finished.
       row_layout: How the replay's rows are laid out.
     """
 
     path: Path
     train_step: int
     env_steps: int
+    episodes: int
     row_layout: str
 
 

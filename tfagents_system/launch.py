@@ -200,6 +200,12 @@ def train(experiment: Experiment, environment: dict[str, str]) -> int:
         names = [service.name for service in services]
         os.environ["SAC_NUM_COLLECT_WORKERS"] = str(len(services) - 2)
         prepare(experiment, params, config)
+        if experiment.done.exists():
+            print(
+                f"Training is already complete: {experiment.root} (see DONE there). To "
+                "train on, raise num_iter in its config.json or params.py."
+            )
+            return 0
         write_run(experiment, services, port, params)
         forget_states(experiment, names)
         print(f"Training in {experiment.root}; stop with Ctrl-C.", flush=True)
@@ -271,9 +277,6 @@ def main() -> int:
             _required(environment, name)
         print(f"Experiment directory: {experiment.root}")
         read_plan(environment, port=0)
-        return 0
-    if experiment.done.exists():
-        print(f"Training is already complete: {experiment.root} (see DONE there)")
         return 0
     if args.detach:
         return detach(experiment)

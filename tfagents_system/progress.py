@@ -93,6 +93,11 @@ def read_statuses(experiment: Experiment) -> list[dict[str, Any]]:
     return [read_status(experiment, name) for name in names]
 
 
+def count_episodes(experiment: Experiment) -> int:
+    """Counts the training episodes of all workers, those of earlier runs too."""
+    return sum(s.get("worker_episodes", 0) for s in read_statuses(experiment))
+
+
 def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 

@@ -199,6 +199,12 @@ def run(system: System, args: argparse.Namespace) -> dict[str, Any]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pids[name], signal.SIGKILL)
                 killed[name] += 1
+                train_step = system.read(LEARNER).get("train_step")
+                print(
+                    f"{sum(killed.values())}: {name} at train step {train_step}",
+                    file=sys.stderr,
+                    flush=True,
+                )
     kills_ended_at = int(system.read(LEARNER).get("train_step", 0))
     while system.launcher.poll() is None:
         watcher.poll()
@@ -240,9 +246,10 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--tree_kills", type=int, default=5)
     parser.add_argument("--period_secs", type=float, default=5.0, help="mean")
-    parser.add_argument("--train_steps", type=int, default=40_000)
+    parser.add_argument("--train_steps", type=int, default=70_000)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # Stop the training too.
     shared = set(Path("/dev/shm").iterdir())
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="sac_chaos_") as folder:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import signal
 import statistics
 import sys
 import tempfile
@@ -22,24 +23,35 @@ import psutil
 from chaos import make_config
 from system import System
 
+from tfagents_system import supervision
+
 SAMPLE_SECS = 10.0
 
 
 def sample(system: System) -> dict[str, dict[str, float]]:
-    """Returns what each process uses, and the experiment directory's size."""
-    used = {}
-    for name, process in system.processes().items():
+    """Returns what each service, everything else together, and the disk use."""
+    services = {process.pid: name for name, process in system.processes().items()}
+    pids = {system.launcher.pid, *supervision.lock_holders(system.experiment)}
+    used: dict[str, dict[str, float]] = {}
+    for pid in pids:
         with contextlib.suppress(psutil.Error):
-            used[name] = {
+            process = psutil.Process(pid)
+            own = {
                 "rss_mb": process.memory_info().rss / 1e6,
                 "descriptors": process.num_fds(),
                 "threads": process.num_threads(),
+                "processes": 1,
             }
-    sizes = []
+            total = used.setdefault(services.get(pid, "launcher and supervision"), {})
+            for field, value in own.items():
+                total[field] = total.get(field, 0) + value
     for path in system.experiment.root.rglob("*"):
         with contextlib.suppress(OSError):
-            sizes.append(path.stat().st_size)
-    used["disk"] = {"mb": sum(sizes) / 1e6, "files": len(sizes)}
+            is_event_file = path.name.startswith("events.")
+            kind = "TensorBoard" if is_event_file else "other files"
+            total = used.setdefault(kind, {"mb": 0.0, "files": 0})
+            total["mb"] += path.stat().st_size / 1e6
+            total["files"] += 1
     return used
 
 
@@ -62,6 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # Stop the training too.
     with tempfile.TemporaryDirectory(prefix="sac_soak_") as folder:
         config = make_config(train_steps=100_000_000)
         config["train_params"]["n_episodes_in_buffer"] = 50  # Full soon.

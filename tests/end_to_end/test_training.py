@@ -29,6 +29,7 @@ from tfagents_system import policy_export, supervision
 from tfagents_system.experiment import read_json
 from tfagents_system.generations import list_generations
 
+NUM_ITER = 400
 ARCHIVED_PARAMS = """
 from tfagents_system.train_params_base import TrainParamsBase
 from tf_agents.environments import suite_pybullet, PyEnvironment
@@ -100,6 +101,7 @@ def test_training(run: Run, tmp_path: Path) -> None:
     check_done(run)
     check_summaries(run)
     check_evaluation(run)
+    check_more_iterations(run)
 
 
 def check_that_it_learns(run: Run) -> None:
@@ -168,6 +170,7 @@ def check_stop(run: Run) -> int:
     run.assert_nothing_is_left()
     generation = list_generations(run.experiment)[0]
     assert generation.train_step == run.train_step  # Nothing learned was lost.
+    assert generation.episodes > WARM_UP_ROWS / HORIZON
     status = run.call("scripts/status.sh", run.experiment.root).stdout
     assert ": stopped" in status
     return generation.train_step
@@ -203,6 +206,7 @@ def check_power_cut(run: Run) -> None:
     run.launcher.wait()
     wait_for(lambda: not supervision.is_running(run.experiment), "the end of all")
     newest, previous = list_generations(run.experiment)
+    assert newest.episodes >= previous.episodes
     (chunks,) = newest.path.glob("replay/*/chunks.tfrecord")
     chunks.write_bytes(chunks.read_bytes()[:-1])
     warm_ups = run.log("collect_worker_0").count("random actions")
@@ -223,11 +227,13 @@ def check_power_cut(run: Run) -> None:
 
 def check_done(run: Run) -> None:
     wait_for(run.has_ended, "the training to end", 400)
-    assert run.train_step == 400 * 20
+    assert run.train_step == NUM_ITER * 20
     assert run.experiment.done.exists()
     run.assert_nothing_is_left()
     for worker in (0, 1):
-        assert run.status(f"collect_worker_{worker}", "eval_train_step") == 400 * 20
+        assert (
+            run.status(f"collect_worker_{worker}", "eval_train_step") == NUM_ITER * 20
+        )
     kept = policy_export.list_checkpoints(run.experiment)
     newest = [f"policy_checkpoint_{step:010d}" for step in range(6400, 8001, 400)]
     assert kept[-5:] == newest
@@ -235,6 +241,23 @@ def check_done(run: Run) -> None:
     again = run.call("launch_training.sh", run.variables)
     assert again.returncode == 0
     assert "already complete" in again.stdout
+    assert run.train_step == NUM_ITER * 20
+
+
+def check_more_iterations(run: Run) -> None:
+    """`num_iter` is raised in the snapshot, after training was complete."""
+    text = run.experiment.params.read_text()
+    raised = text.replace(f"num_iter = {NUM_ITER}", f"num_iter = {NUM_ITER + 10}")
+    run.experiment.params.write_text(raised)
+    env_steps = run.env_steps
+    restores = run.log("learner").count("restored")
+    run.start_launcher()
+    wait_for(run.has_ended, "the training to end again", 200)
+    assert run.log("learner").count("restored") == restores + 1
+    assert run.train_step == (NUM_ITER + 10) * 20
+    assert run.env_steps > env_steps
+    after, before = list_generations(run.experiment)
+    assert after.episodes > before.episodes
 
 
 def read_scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -269,9 +292,9 @@ def check_summaries(run: Run) -> None:
     evaluation = read_scalars(run.experiment.eval_summaries("collect_worker_0"))
     for tag in ("Metrics/return", "Metrics/episode_length"):
         assert worker[tag]
-        assert evaluation[tag][-1][0] == 400 * 20
+        assert evaluation[tag][-1][0] == NUM_ITER * 20
     assert worker["Metrics/policy_lag_train_steps"]
-    assert evaluation["Metrics_vs_env_step/return"][-1][0] > 400 * HORIZON / 2
+    assert evaluation["Metrics_vs_env_step/return"][-1][0] > NUM_ITER * HORIZON / 2
     steps = [step for step, _ in evaluation["Metrics/return"]]
     assert steps == sorted(set(steps)), "an evaluation was repeated"
 

@@ -110,6 +110,7 @@ class CollectWorker:
         self._train_step = 0
         self._pulled_at = 0.0
         self._worker_env_steps = int(status.get("worker_env_steps", 0))
+        self._worker_episodes = int(status.get("worker_episodes", 0))
         self._worker_eval_episodes = int(status.get("worker_eval_episodes", 0))
         # Gradient steps taken while this worker acted with the policy before.
         self._policy_lag = 0
@@ -213,8 +214,9 @@ class CollectWorker:
         self._writer.flush(self._on_replay_wait)
         self._waits.done()
         rate = result.length / (time.monotonic() - started)
+        self._worker_episodes += 1
         self._status.update(
-            train_return=result.episode_return,
+            train_return=result.episode_return, worker_episodes=self._worker_episodes
         )
         self._summaries.write(
             {

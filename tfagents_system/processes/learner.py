@@ -19,6 +19,7 @@ import traceback
 from types import FrameType
 from typing import TYPE_CHECKING, Callable
 
+from tfagents_system import progress
 from tfagents_system.errors import NotSaved, UserError
 from tfagents_system.processes import startup
 from tfagents_system.topology import LEARNER
@@ -269,6 +270,7 @@ class Learner:
             "Metrics/train_steps_per_sec": train_rate,
             "Metrics/env_steps_per_sec": env_rate,
             "Metrics/env_steps": env_steps,
+            "Metrics/episodes": progress.count_episodes(self._experiment),
             "Metrics/train_steps": self.train_step,
             "Metrics/replay_size": info.num_rows if info else 0,
         }
@@ -292,7 +294,7 @@ class Learner:
             self._status.set_state(f"waiting to save: {self._status.get('problem')}")
             time.sleep(SAVE_RETRY_SECS)
         self._exporter.export_saved_models()
-        self._experiment.done.write_text(f"train_step {self.train_step}\n")
+        self._experiment.mark_done(self.train_step)
         self._status.set_state("done")
 
 

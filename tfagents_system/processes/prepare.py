@@ -170,7 +170,8 @@ def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> Non
     """Checks params, config and environment; writes snapshots and specs.
 
     Nothing is written unless all is well, so that a first attempt that fails leaves
-    no snapshot of its mistake.
+    no snapshot of its mistake. Where training is complete nothing is checked either,
+    unless more iterations are wanted since: then it is not complete any more.
 
     Args:
       experiment: The experiment.
@@ -184,6 +185,8 @@ def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> Non
     params_source = choose_source(experiment.params, params_path, "SAC_PARAMS")
     config = configuration.load_config(config_source)
     params = configuration.load_params(params_source, config, params_path.parent)
+    if experiment.is_trained_for(params.num_iter * params.num_steps_per_iter):
+        return
 
     from tfagents_system import checkpoint
     from tfagents_system.dataflow import rate_limiter, rows
@@ -209,6 +212,7 @@ def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> Non
     ):
         if not snapshot.exists():
             shutil.copyfile(source, snapshot)
+    experiment.done.unlink(missing_ok=True)  # More iterations are wanted since.
 
     pacing = rate_limiter.make_pacing(params)
     needed = memory.replay_bytes(pacing.capacity, codec.bytes_per_row)
