@@ -41,8 +41,8 @@ def main() -> int:
     experiment = Experiment(args.exp_dir)
     status = startup.Status(experiment, REPLAY_SERVER)
     run, params = startup.load_run(experiment)
-    codec = rows.RowCodec(Specs.load(experiment.specs))
-    tables = replay.make_tables(codec, rate_limiter.make_pacing(params))
+    codec = rows.RowCodec.of(params, Specs.load(experiment.specs))
+    tables = replay.make_tables(codec, rate_limiter.make_pacing(params, codec))
 
     # Two Reverb servers can share a port without a word, and split the data.
     ports.check_free(run.reverb_port)
@@ -55,15 +55,18 @@ def main() -> int:
         checkpointer=reverb.checkpointers.DefaultCheckpointer(str(experiment.replay)),
     )
     client = replay.connect(run.reverb_port)
-    status.set_state("serving")
     # Not server.wait(): it sits in C++, where SIGTERM's handler would never run.
-    while not stop.wait(POLL_SECS):
+    while True:
         info = replay.read_replay(client)
         if info is not None:
             status.report_progress(
                 env_steps=info.num_inserts, num_samples=info.num_samples
             )
             status.update(num_rows=info.num_rows)
+            # Only now: the counts of a former process are not so any more.
+            status.set_state("serving")
+        if stop.wait(POLL_SECS):
+            break
     status.set_state("stopped")
     # Reverb's own shutdown waits for its clients, and there is nothing left to save:
     # the learner has had it write the checkpoint.
