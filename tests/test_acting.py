@@ -62,7 +62,7 @@ def test_no_observers_cost_nothing() -> None:
 def test_summary_of_episodes() -> None:
     results = [acting.EpisodeResult(1.0, 10), acting.EpisodeResult(3.0, 20)]
     summary = evaluation.summarize(results)
-    assert summary == evaluation.Summary(2.0, 1.0, 15.0, 2)
+    assert summary == evaluation.Summary(2.0, 1.0, 15.0, 2, None)
     assert str(summary) == "return 2.000 ± 1.000, length 15.0, 2 episodes"
 
 

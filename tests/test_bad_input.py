@@ -215,7 +215,9 @@ CASES: dict[str, Callable[[Attempt], Result]] = {
     "attribute-typo": lambda a: a.prepare(config=override(discont=0.9)),
     "attribute-type": lambda a: a.prepare(config=override(num_iter="many")),
     "attribute-range": lambda a: a.prepare(config=override(discount=1.5)),
-    "recurrent": lambda a: a.prepare(config=override(recurrent=True)),
+    "recurrent-n-step": lambda a: a.prepare(
+        config=override(recurrent=True, n_step_returns=3)
+    ),
     "small-replay": lambda a: a.prepare(config=override(n_episodes_in_buffer=5)),
     "curriculum-iters": lambda a: a.prepare(
         config=curriculum(iters=[0, "ten"], range=[1, 2])

@@ -19,7 +19,7 @@ from tfagents_system import checkpoint, generations, policy_export
 from tfagents_system.algorithm import sac
 from tfagents_system.algorithm.specs import Specs
 from tfagents_system.dataflow import replay, rows
-from tfagents_system.dataflow.rate_limiter import ROWS_PER_ITEM, Pacing
+from tfagents_system.dataflow.rate_limiter import Pacing
 from tfagents_system.errors import NotSaved, UserError
 from tfagents_system.experiment import Experiment, write_json
 
@@ -68,7 +68,7 @@ def save(
 def write_rows(port: int, codec: rows.RowCodec, count: int) -> None:
     """Writes some rows."""
     writer = replay.ExperienceWriter(
-        replay.connect(port), np.random.default_rng(0), ROWS_PER_ITEM
+        replay.connect(port), codec, np.random.default_rng(0), shuffle_items=1
     )
     for _ in range(count):
         writer.write(codec.pack(np.ones(3), np.ones(1), 1.0, 1.0, np.ones(3)), print)
@@ -338,7 +338,7 @@ def test_changed_sizes_and_ratio_are_applied_to_a_restored_replay(
     limiter, wanted_limiter = table.rate_limiter_info, wanted.rate_limiter_info
     for name in ("samples_per_insert", "min_diff", "max_diff", "min_size_to_sample"):
         assert getattr(limiter, name) == getattr(wanted_limiter, name), name
-    assert limiter.insert_stats.completed * ROWS_PER_ITEM == 16
+    assert limiter.insert_stats.completed * codec.rows_per_item == 16
     backlog = limiter.insert_stats.completed * 64 - limiter.sample_stats.completed
     assert backlog == (limiter.min_diff + limiter.max_diff) / 2
     # The generation itself is as it was: the files are links to it.
@@ -353,7 +353,7 @@ def test_smaller_replay_keeps_the_newest_rows(
     codec = rows.RowCodec(specs)
     server = serve(experiment, codec, free_port)
     writer = replay.ExperienceWriter(
-        replay.connect(free_port), np.random.default_rng(0), ROWS_PER_ITEM
+        replay.connect(free_port), codec, np.random.default_rng(0), shuffle_items=1
     )
     for value in range(80):
         writer.write(codec.pack(np.ones(3), np.ones(1), value, 1.0, np.ones(3)), print)

@@ -94,7 +94,7 @@ def test_json_overrides_attributes_by_name(load: Load) -> None:
         ("actor_fc_layer_params", [8, "x"], "must be of type"),
         ("actor_fc_layer_params", [0], "greater than 0"),
         ("seed_sac_buffer", 1, "must be of type bool"),
-        ("recurrent", True, "not built yet"),
+        ("n_step_returns", 0, "greater than 0"),
         ("gradient_clipping", -1.0, "greater than 0"),
     ],
 )

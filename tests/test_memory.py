@@ -61,7 +61,8 @@ def test_estimate_is_what_reverb_takes(tmp_path: Path) -> None:
             replay.make_tables(codec, rate_limiter.Pacing(count, 1, 1.0, 1e15)),
             port=port,
             checkpointer=reverb.checkpointers.DefaultCheckpointer(sys.argv[1]))
-        writer = replay.ExperienceWriter(replay.connect(port), np.random.default_rng(0))
+        writer = replay.ExperienceWriter(
+            replay.connect(port), codec, np.random.default_rng(0))
         rng = np.random.default_rng(0)
         process = psutil.Process()
         before = None
@@ -72,7 +73,8 @@ def test_estimate_is_what_reverb_takes(tmp_path: Path) -> None:
                 before = process.memory_info().rss
         writer.flush(print)
         taken = process.memory_info().rss - before
-        estimate = memory.replay_bytes(count - 8_000, codec.bytes_per_row)
+        estimate = memory.replay_bytes(
+            count - 8_000, codec.bytes_per_row, codec.rows_per_item)
         print(taken, estimate, flush=True)
         os._exit(0)
     """

@@ -17,11 +17,7 @@ from numpy.typing import NDArray
 from tfagents_system import ports
 from tfagents_system.algorithm.specs import Specs
 from tfagents_system.dataflow import replay, variables
-from tfagents_system.dataflow.rate_limiter import (
-    ROWS_PER_ITEM,
-    Pacing,
-    make_pacing,
-)
+from tfagents_system.dataflow.rate_limiter import Pacing, make_pacing
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.errors import UserError
 
@@ -67,7 +63,7 @@ def server(free_port: int, tmp_path: Path) -> Iterator[int]:
 def insert(port: int, count: int) -> None:
     """Writes rows with the values 0, 1, 2, ..."""
     writer = replay.ExperienceWriter(
-        replay.connect(port), np.random.default_rng(0), ROWS_PER_ITEM
+        replay.connect(port), CODEC, np.random.default_rng(0), shuffle_items=1
     )
     for value in range(count):
         writer.write(row(value), give_up)
@@ -112,7 +108,7 @@ def test_nested_observations_of_many_dtypes_travel(
         checkpointer=reverb.checkpointers.DefaultCheckpointer(str(tmp_path)),
     )
     writer = replay.ExperienceWriter(
-        replay.connect(free_port), np.random.default_rng(0), ROWS_PER_ITEM
+        replay.connect(free_port), codec, np.random.default_rng(0), shuffle_items=1
     )
 
     def observation(value: int) -> Any:
@@ -150,7 +146,7 @@ def test_rows_of_an_item_are_spread_over_many_batches(
     pairs = 0
     for columns in dataset.take(64):
         values = CODEC.unpack(columns).next_time_step.reward.numpy()
-        items = (values // ROWS_PER_ITEM).astype(int)
+        items = (values // CODEC.rows_per_item).astype(int)
         counts = np.bincount(items)
         pairs += int((counts * (counts - 1) // 2).sum())
     # Grouped rows would be 32 * (8 choose 2) = 896 pairs a batch. Of 2000 items, 32640
@@ -160,9 +156,59 @@ def test_rows_of_an_item_are_spread_over_many_batches(
     server.stop()
 
 
+SEQUENCES = RowCodec(
+    Specs(tf.TensorSpec((3,), tf.float32), tf.TensorSpec((1,), tf.float32)),
+    sequence_length=5,
+)
+
+
+def test_sequences_keep_their_order_and_know_where_episodes_begin(
+    free_port: int, tmp_path: Path
+) -> None:
+    server = reverb.Server(
+        replay.make_tables(SEQUENCES, PACING),
+        port=free_port,
+        checkpointer=reverb.checkpointers.DefaultCheckpointer(str(tmp_path)),
+    )
+    client = replay.connect(free_port)
+    writer = replay.ExperienceWriter(client, SEQUENCES, np.random.default_rng(0))
+    for value in range(102):
+        is_first = value % 12 == 0  # Episodes of 12.
+        columns = SEQUENCES.pack(
+            np.full(3, value), np.ones(1), value, 1.0, np.full(3, value + 1), is_first
+        )
+        writer.write(columns, give_up)
+    writer.flush(give_up)
+    info = replay.read_replay(client)
+    assert info is not None
+    assert info.num_inserts == 100
+    dataset = replay.make_dataset(
+        free_port, SEQUENCES, batch_size=4, prefetch_batches=1
+    )
+    seen = set()
+    for columns in dataset.take(50):
+        transition = SEQUENCES.unpack(columns)
+        values = transition.next_time_step.reward.numpy()
+        assert values.shape == (4, 5)
+        np.testing.assert_array_equal(np.diff(values, axis=1), 1)
+        assert (values[:, 0] % 5 == 0).all()
+        seen.update(values.flat)
+        for step in (transition.time_step, transition.next_time_step):
+            np.testing.assert_array_equal(step.step_type == 0, values % 12 == 0)
+        np.testing.assert_array_equal(transition.time_step.observation[..., 1], values)
+    assert seen == set(range(100))
+    server.stop()
+
+
+def test_large_rows_have_an_item_each() -> None:
+    image = tf.TensorSpec((64, 64, 3), tf.uint8)
+    codec = RowCodec(Specs(image, tf.TensorSpec((1,), tf.float32)))
+    assert (codec.rows_per_item, codec.batches_per_fetch) == (1, 1)
+
+
 def test_items_hold_rows_that_are_far_apart(server: int) -> None:
     client = replay.connect(server)
-    writer = replay.ExperienceWriter(client, np.random.default_rng(0))
+    writer = replay.ExperienceWriter(client, CODEC, np.random.default_rng(0))
     for value in range(800):
         writer.write(row(value), give_up)
     writer.flush(give_up)
@@ -173,7 +219,7 @@ def test_items_hold_rows_that_are_far_apart(server: int) -> None:
         items[sample.info.key] = CODEC.unpack((tf.constant(sample.data[0][0]),))
     for item in items.values():
         values = np.sort(item.next_time_step.reward.numpy())
-        assert len(values) == ROWS_PER_ITEM
+        assert len(values) == CODEC.rows_per_item
         seen.extend(values)
         distances.append(np.diff(values).mean())
     assert len(seen) == len(set(seen))  # Each row travels once.
@@ -185,7 +231,7 @@ def test_rows_that_do_not_fill_an_item_travel_with_the_next_episode(
     server: int,
 ) -> None:
     writer = replay.ExperienceWriter(
-        replay.connect(server), np.random.default_rng(0), ROWS_PER_ITEM
+        replay.connect(server), CODEC, np.random.default_rng(0), shuffle_items=1
     )
     for value in range(20):
         if value % 5 == 0:  # Episodes of 5.
@@ -223,7 +269,7 @@ def test_prefetched_samples_stay_within_the_slack(
     load: Any, free_port: int, tmp_path: Path
 ) -> None:
     params = load(train_params={"n_buffer_init_episodes": 1, "num_steps_per_iter": 1})
-    pacing = make_pacing(params)
+    pacing = make_pacing(params, CODEC)
     server = serve(tmp_path, pacing, free_port)
     insert(free_port, pacing.min_size)
     dataset = replay.make_dataset(
@@ -247,10 +293,12 @@ def test_pacing_follows_from_the_iteration(load: Any) -> None:
             "n_buffer_init_episodes": 10,
         },
     )
-    pacing = make_pacing(params)
+    pacing = make_pacing(params, CODEC)
     assert pacing.samples_per_insert == 128
     assert (pacing.capacity, pacing.min_size) == (350_000, 10_000)
     assert pacing.slack_samples == 500 * 256
+    # A batch of sequences is that many more transitions.
+    assert make_pacing(params, SEQUENCES).samples_per_insert == 128 * 5
 
 
 def test_policy_is_published_and_pulled(server: int) -> None:

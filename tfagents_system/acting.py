@@ -23,6 +23,7 @@ from tf_agents.policies import (
 from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
 
+from tfagents_system import success
 from tfagents_system.algorithm.numpy_actor import NumpyActor
 from tfagents_system.train_params_base import Observers
 
@@ -76,11 +77,11 @@ class TFAgentsPolicy:
     def __init__(self, policy: py_policy.PyPolicy) -> None:
         """Acts with the given policy, which keeps a state or not."""
         self._policy = policy
-        self._state = policy.get_initial_state()
+        self._state = policy.get_initial_state(batch_size=1)
 
     def reset(self) -> None:
         """Begins an episode with the policy's initial state."""
-        self._state = self._policy.get_initial_state()
+        self._state = self._policy.get_initial_state(batch_size=1)
 
     def refresh(self) -> None:
         """Does nothing: the policy acts with its variables themselves."""
@@ -121,10 +122,12 @@ class EpisodeResult:
     Attributes:
       episode_return: Sum of the rewards, not discounted.
       length: Env steps.
+      is_success: Whether it reached its goal; None where the environment does not say.
     """
 
     episode_return: float
     length: int
+    is_success: bool | None = None
 
 
 def run_episode(
@@ -144,7 +147,7 @@ def run_episode(
       on_reset: Called after the reset.
 
     Returns:
-      The return and length.
+      The return, the length, and whether the episode was a success.
     """
     watchers = tuple(on_transition)
     policy.reset()
@@ -163,7 +166,7 @@ def run_episode(
         length += 1
         time_step = next_time_step
         is_last = time_step.step_type == ts.StepType.LAST
-    return EpisodeResult(episode_return, length)
+    return EpisodeResult(episode_return, length, success.read_success(env, time_step))
 
 
 def user_watchers(observers: Observers) -> list[TransitionFn]:

@@ -96,10 +96,11 @@ def complete(
         saved = Path(client.checkpoint())
         # A server that restarts right now removes it; then there is no checkpoint.
         _link_files(saved, partial / _REPLAY / saved.name)
+        num_inserts = replay_files.read_num_inserts(partial / _REPLAY / saved.name)
         generation = generations.complete(
             experiment,
             train_step=train_step,
-            env_steps=replay_files.read_env_steps(partial / _REPLAY / saved.name),
+            env_steps=codec.rows_per_item * num_inserts,
             episodes=progress.count_episodes(experiment),
             row_layout=row_layout(codec),
         )

@@ -105,6 +105,11 @@ def load_params(
             f"n_episodes_in_buffer {params.n_episodes_in_buffer}: training would "
             "never start"
         )
+    if params.recurrent and params.n_step_returns > 1:
+        raise UserError(
+            f"n_step_returns must be 1 with recurrent networks, got "
+            f"{params.n_step_returns}: their sequences are of single steps"
+        )
     return params
 
 

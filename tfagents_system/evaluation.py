@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -19,19 +19,30 @@ class Summary:
       std_return: Their standard deviation over the episodes.
       mean_length: Mean of the lengths, env steps.
       num_episodes: How many.
+      success_rate: Fraction of successes; None where the environment does not say.
     """
 
     mean_return: float
     std_return: float
     mean_length: float
     num_episodes: int
+    success_rate: float | None
 
     def __str__(self) -> str:
         """Formats it in one line."""
+        success = (
+            "" if self.success_rate is None else f"success {self.success_rate:.0%}, "
+        )
         return (
             f"return {self.mean_return:.3f} ± {self.std_return:.3f}, "
-            f"length {self.mean_length:.1f}, {self.num_episodes} episodes"
+            f"length {self.mean_length:.1f}, {success}{self.num_episodes} episodes"
         )
+
+
+def success_rate(results: Iterable[EpisodeResult]) -> float | None:
+    """Returns the fraction of successes; None where no environment says."""
+    flags = [r.is_success for r in results if r.is_success is not None]
+    return float(np.mean(flags)) if flags else None
 
 
 def summarize(results: Sequence[EpisodeResult]) -> Summary:
@@ -42,4 +53,5 @@ def summarize(results: Sequence[EpisodeResult]) -> Summary:
         std_return=float(np.std(returns)),
         mean_length=float(np.mean([result.length for result in results])),
         num_episodes=len(results),
+        success_rate=success_rate(results),
     )

@@ -5,21 +5,22 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-# Reverb's own part of a stored transition, beside its packed row: 200 to 300 bytes with
-# ROWS_PER_ITEM = 8 (docs/benchmarks.md).
-OVERHEAD_BYTES_PER_ROW = 300
+# Reverb's own part of a stored item, beside its rows: 200 to 300 bytes for each of
+# eight rows (docs/benchmarks.md).
+OVERHEAD_BYTES_PER_ITEM = 2400
 # What the other processes and the file cache should find free.
 USABLE_FRACTION = 0.8
 
 
-def replay_bytes(num_rows: int, bytes_per_row: int) -> int:
+def replay_bytes(num_rows: int, bytes_per_row: int, rows_per_item: int) -> int:
     """Returns the memory of a full replay.
 
     Args:
       num_rows: Its capacity, transitions.
       bytes_per_row: Size of a packed row.
+      rows_per_item: Rows that share an item of Reverb.
     """
-    return num_rows * (bytes_per_row + OVERHEAD_BYTES_PER_ROW)
+    return num_rows * (bytes_per_row + OVERHEAD_BYTES_PER_ITEM // rows_per_item)
 
 
 def available_bytes(

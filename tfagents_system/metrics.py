@@ -44,9 +44,9 @@ class ScalarWriter:
         self._last = tuple(status.get(self._key, (0, 0)))
 
     def write(
-        self, scalars: Mapping[str, float], train_step: int, env_step: int
+        self, scalars: Mapping[str, float | None], train_step: int, env_step: int
     ) -> None:
-        """Writes scalars by `group/name` tag against both steps.
+        """Writes scalars by `group/name` tag against both steps; None is left out.
 
         On a full disk they are lost, and that is logged: training goes on.
         """
@@ -54,6 +54,8 @@ class ScalarWriter:
         try:
             with self._writer.as_default():
                 for tag, value in scalars.items():
+                    if value is None:
+                        continue
                     group, _, name = tag.partition("/")
                     if train_step >= last_train_step:
                         tf.summary.scalar(tag, value, step=train_step)

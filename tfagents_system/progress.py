@@ -31,6 +31,9 @@ class Progress:
       env_steps_per_sec: Rate over the last seconds.
       train_return: Mean over the workers of their last training episode's return.
       eval_return: Mean over the workers of their last evaluation's mean return.
+      train_success_rate: Mean over the workers of their last training episodes'
+        success rate; None where no environment says.
+      eval_success_rate: The same of their last evaluation.
       problem: What is wrong although training goes on; empty: nothing.
       stalled_secs: Since when no process has got on; 0 before the first has.
     """
@@ -45,6 +48,8 @@ class Progress:
     env_steps_per_sec: float
     train_return: float | None
     eval_return: float | None
+    train_success_rate: float | None
+    eval_success_rate: float | None
     problem: str
     stalled_secs: float
 
@@ -69,12 +74,18 @@ class Progress:
             warning = f"NO PROGRESS FOR {self.stalled_secs / 60:.0f} MIN | "
         if self.problem:
             warning += f"{self.problem} | "
+        success = ""
+        if self.train_success_rate is not None or self.eval_success_rate is not None:
+            success = (
+                f"success train {number(self.train_success_rate)} eval "
+                f"{number(self.eval_success_rate)} | "
+            )
         return (
             f"{warning}{self.state} | iteration {self.iteration}/{self.num_iter} | "
             f"env steps {self.env_steps:,} ({self.env_steps_per_sec:.0f}/s) | "
             f"train steps {self.train_step:,} ({self.train_steps_per_sec:.0f}/s) | "
             f"return train {number(self.train_return)} eval "
-            f"{number(self.eval_return)} | restarts {num_restarts} | ETA {eta}"
+            f"{number(self.eval_return)} | {success}restarts {num_restarts} | ETA {eta}"
         )
 
 
@@ -98,7 +109,8 @@ def count_episodes(experiment: Experiment) -> int:
     return sum(s.get("worker_episodes", 0) for s in read_statuses(experiment))
 
 
-def _mean(values: Sequence[float]) -> float | None:
+def _mean(statuses: Sequence[dict[str, Any]], field: str) -> float | None:
+    values = [s[field] for s in statuses if s.get(field) is not None]
     return sum(values) / len(values) if values else None
 
 
@@ -126,8 +138,10 @@ def read_progress(experiment: Experiment, names: Sequence[str]) -> Progress:
         env_steps=int(replay.get("env_steps", 0)),
         train_steps_per_sec=float(learner.get("train_steps_per_sec", 0)),
         env_steps_per_sec=float(learner.get("env_steps_per_sec", 0)),
-        train_return=_mean([w["train_return"] for w in workers if "train_return" in w]),
-        eval_return=_mean([w["eval_return"] for w in workers if "eval_return" in w]),
+        train_return=_mean(workers, "train_return"),
+        eval_return=_mean(workers, "eval_return"),
+        train_success_rate=_mean(workers, "train_success_rate"),
+        eval_success_rate=_mean(workers, "eval_success_rate"),
         problem=str(learner.get("problem", "")),
         stalled_secs=_secs_without_progress([learner, replay, *workers]),
     )

@@ -192,7 +192,9 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
         if not args.json:
             print(
                 f"episode {index}: return {result.episode_return:.3f}, length "
-                f"{result.length}" + (f", {video}" if video else ""),
+                f"{result.length}"
+                + ("" if result.is_success is None else _describe(result.is_success))
+                + (f", {video}" if video else ""),
                 file=output,
                 flush=True,
             )
@@ -207,6 +209,10 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
         print(json.dumps(report, indent=2), file=output)
     else:
         print(f"{checkpoint.name}: {summary}", file=output)
+
+
+def _describe(is_success: bool) -> str:
+    return ", success" if is_success else ", no success"
 
 
 def _run_episode(env: Any, policy: Any, video: Path | None) -> Any:

@@ -52,6 +52,8 @@ class TrainParamsBase(abc.ABC):
     target_entropy: Optional[float] = None
     #: Factor on the rewards in the critic's targets.
     reward_scale_factor: float = 1.0
+    #: Env steps that a transition in the replay leads ahead (n-step returns).
+    n_step_returns: int = 1
 
     # Networks.
     #: Units of the actor's hidden layers.
@@ -60,10 +62,13 @@ class TrainParamsBase(abc.ABC):
     critic_joint_fc_layer_params: tuple[int, ...] = (256, 256)
     #: Keras layer that turns a nested observation into one vector; None: as it is.
     preprocessing_combiner: Any = None
-    #: Recurrent networks. Not built yet: must be False.
+    #: Recurrent networks: an LSTM follows the hidden layers of actor and critics, and
+    #: batches are of sequences.
     recurrent: bool = False
     #: Length of the training sequences of recurrent networks, env steps.
     recurrent_sequence_length: int = 20
+    #: Units of their LSTM.
+    recurrent_lstm_units: int = 256
 
     #: Seed of the workers: environments and exploration. The learner is not seeded.
     seed: int = 0
@@ -75,7 +80,7 @@ class TrainParamsBase(abc.ABC):
     num_steps_per_iter: int = 50
     #: Episodes collected in an iteration, by all workers together.
     n_train_episodes_per_iter: int = 1
-    #: Transitions in the batch of a gradient step.
+    #: Transitions, or sequences, in the batch of a gradient step.
     train_batch_size: int = 256
 
     # Replay.
@@ -260,10 +265,11 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "target_update_period": POSITIVE,
     "gradient_clipping": POSITIVE,
     "reward_scale_factor": POSITIVE,
+    "n_step_returns": POSITIVE,
     "actor_fc_layer_params": LAYERS,
     "critic_joint_fc_layer_params": LAYERS,
-    "recurrent": (lambda value: not value, "must be False: not built yet"),
     "recurrent_sequence_length": POSITIVE,
+    "recurrent_lstm_units": POSITIVE,
     "seed": NOT_NEGATIVE,
     "num_iter": POSITIVE,
     "num_steps_per_iter": POSITIVE,

@@ -76,7 +76,7 @@ def measure(num_steps: int, repeats: int) -> dict[str, Any]:
 
     server = ReplayProcess()
     writer = replay.ExperienceWriter(
-        replay.connect(server.port), np.random.default_rng(0)
+        replay.connect(server.port), codec, np.random.default_rng(0)
     )
     for row in random_rows(codec, NUM_ROWS):
         writer.write(row, lambda secs: None)

@@ -75,7 +75,7 @@ def main() -> None:
     specs = make_specs()
     codec = rows.RowCodec(specs)
     writer = replay.ExperienceWriter(
-        replay.connect(server.port), np.random.default_rng(0)
+        replay.connect(server.port), codec, np.random.default_rng(0)
     )
     policy = acting.make_policy(
         sac.build_agent(make_params(), specs).collect_policy, np.random.default_rng(0)

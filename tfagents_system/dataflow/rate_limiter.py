@@ -9,17 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 
+from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.train_params_base import TrainParamsBase
 
-# Some recent transitions of a worker share a Reverb item: sampling, inserting and
-# storing cost by the item (docs/benchmarks.md).
-ROWS_PER_ITEM = 8
-# Batches that the learner samples at once. It shuffles their rows, so that next to no
-# two rows of a batch come from one item.
-BATCHES_PER_FETCH = 16
-# Batches that the input pipeline holds beyond `prefetch_batches`: a fetch in Reverb's
+# Fetches that the input pipeline holds beyond `prefetch_batches`: one in Reverb's
 # sampler, one being assembled, one ready, one in use. Reverb counts them as sampled.
-PIPELINE_BATCHES = 4 * BATCHES_PER_FETCH
+_PIPELINE_FETCHES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,28 +34,39 @@ class Pacing:
     slack_samples: float
 
 
-def make_pacing(params: TrainParamsBase) -> Pacing:
+def warm_up_rows(params: TrainParamsBase) -> int:
+    """Returns the transitions in the replay before the first gradient step."""
+    return int(params.n_buffer_init_episodes * params.env_config["horizon"])
+
+
+def make_pacing(params: TrainParamsBase, codec: RowCodec) -> Pacing:
     """Derives the pacing from the iteration.
 
     An iteration is `n_train_episodes_per_iter * horizon` env steps by all workers
     together and `num_steps_per_iter` gradient steps; about one iteration of slack
     each way lets collecting and learning overlap.
+
+    Args:
+      params: The user's `TrainParams`.
+      codec: Layout of the rows.
     """
     horizon = params.env_config["horizon"]
     env_steps_per_iter = params.n_train_episodes_per_iter * horizon
-    samples_per_iter = params.num_steps_per_iter * params.train_batch_size
-    prefetched = (params.prefetch_batches + PIPELINE_BATCHES) * params.train_batch_size
+    rows_per_batch = codec.rows_per_batch(params.train_batch_size)
+    samples_per_iter = params.num_steps_per_iter * rows_per_batch
+    pipeline_batches = _PIPELINE_FETCHES * codec.batches_per_fetch
+    prefetched = (params.prefetch_batches + pipeline_batches) * rows_per_batch
     samples_per_insert = samples_per_iter / env_steps_per_iter
     return Pacing(
         capacity=params.n_episodes_in_buffer * horizon,
-        min_size=params.n_buffer_init_episodes * horizon,
+        min_size=warm_up_rows(params),
         samples_per_insert=samples_per_insert,
         slack_samples=float(
             max(
                 samples_per_iter,
                 2 * prefetched,
                 # Reverb wants room for an insert and for a sample.
-                2 * ROWS_PER_ITEM * (1 + samples_per_insert),
+                2 * codec.rows_per_item * (1 + samples_per_insert),
             )
         ),
     )

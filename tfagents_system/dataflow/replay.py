@@ -16,22 +16,18 @@ import reverb
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfagents_system.dataflow.rate_limiter import (
-    BATCHES_PER_FETCH,
-    ROWS_PER_ITEM,
-    Pacing,
-)
+from tfagents_system.dataflow.rate_limiter import Pacing
 from tfagents_system.dataflow.rows import RowCodec
 
 EXPERIENCE_TABLE = "experience"
 VARIABLES_TABLE = "variables"
 
-# An item's rows are drawn from this many recent rows of a worker: consecutive ones are
-# too alike to be sampled together.
-SHUFFLE_ROWS = 16 * ROWS_PER_ITEM
-# Items that a worker may have under way. Above this, `write` waits for the replay
+# An item's rows are drawn from the recent rows of a worker, this many items of them:
+# consecutive ones are too alike to be sampled together.
+SHUFFLE_ITEMS = 16
+# Rows that a worker may have under way. Above this, `write` waits for the replay
 # server, so that the rate limiter holds a worker within an episode too.
-MAX_PENDING_ITEMS = 32 // ROWS_PER_ITEM
+MAX_PENDING_ROWS = 32
 FLUSH_TIMEOUT_MS = 1000
 
 
@@ -53,25 +49,28 @@ class ReplayInfo:
 
 
 def item_signature(codec: RowCodec) -> tuple[tf.TensorSpec, ...]:
-    """Returns an item's columns, each of shape (T=1, ROWS_PER_ITEM, width)."""
+    """Returns an item's columns, each of shape (1, rows_per_item, width)."""
     return tuple(
-        tf.TensorSpec((1, ROWS_PER_ITEM, *column.shape), column.dtype, column.name)
+        tf.TensorSpec(
+            (1, codec.rows_per_item, *column.shape), column.dtype, column.name
+        )
         for column in codec.columns
     )
 
 
 def make_tables(codec: RowCodec, pacing: Pacing) -> list[reverb.Table]:
     """Makes the experience table and the table of the newest policy variables."""
-    min_items = math.ceil(pacing.min_size / ROWS_PER_ITEM)
-    # An item inserted and an item sampled are both ROWS_PER_ITEM transitions.
+    rows_per_item = codec.rows_per_item
+    min_items = math.ceil(pacing.min_size / rows_per_item)
+    # An item inserted and an item sampled are both as many transitions.
     target_diff = min_items * pacing.samples_per_insert
-    slack = pacing.slack_samples / ROWS_PER_ITEM
+    slack = pacing.slack_samples / rows_per_item
     return [
         reverb.Table(
             name=EXPERIENCE_TABLE,
             sampler=reverb.selectors.Uniform(),
             remover=reverb.selectors.Fifo(),
-            max_size=math.ceil(pacing.capacity / ROWS_PER_ITEM),
+            max_size=math.ceil(pacing.capacity / rows_per_item),
             rate_limiter=reverb.rate_limiters.SampleToInsertRatio(
                 samples_per_insert=pacing.samples_per_insert,
                 min_size_to_sample=min_items,
@@ -117,10 +116,11 @@ def read_replay(client: reverb.Client, timeout_secs: int = 2) -> ReplayInfo | No
         return None
     experience = tables[EXPERIENCE_TABLE]
     limiter = experience.rate_limiter_info
+    rows_per_item = experience.signature[0].shape[1]
     return ReplayInfo(
-        num_rows=experience.current_size * ROWS_PER_ITEM,
-        num_inserts=limiter.insert_stats.completed * ROWS_PER_ITEM,
-        num_samples=limiter.sample_stats.completed * ROWS_PER_ITEM,
+        num_rows=experience.current_size * rows_per_item,
+        num_inserts=limiter.insert_stats.completed * rows_per_item,
+        num_samples=limiter.sample_stats.completed * rows_per_item,
         has_policy=tables[VARIABLES_TABLE].current_size > 0,
     )
 
@@ -131,20 +131,26 @@ class ExperienceWriter:
     def __init__(
         self,
         client: reverb.Client,
+        codec: RowCodec,
         generator: np.random.Generator,
-        shuffle_rows: int = SHUFFLE_ROWS,
+        shuffle_items: int = SHUFFLE_ITEMS,
     ) -> None:
         """Opens a writer.
 
         Args:
           client: The client; a restart of the server is survived, and rows that were
             under way are sent again.
+          codec: Layout of the rows.
           generator: Draws the rows of an item.
-          shuffle_rows: From how many recent rows, at least ROWS_PER_ITEM.
+          shuffle_items: From how many items of recent rows; without effect on
+            sequences and on items of one row.
         """
         self._writer = client.trajectory_writer(num_keep_alive_refs=1)
         self._generator = generator
-        self._shuffle_rows = shuffle_rows
+        self._rows_per_item = codec.rows_per_item
+        keeps_order = codec.is_sequence or codec.rows_per_item == 1
+        self._max_rows = codec.rows_per_item * (1 if keeps_order else shuffle_items)
+        self._max_pending = max(1, MAX_PENDING_ROWS // codec.rows_per_item)
         # They may be of several episodes: each row stands for itself.
         self._rows: list[tuple[NDArray[Any], ...]] = []
 
@@ -153,8 +159,7 @@ class ExperienceWriter:
     ) -> None:
         """Writes one packed transition; waits while too many are under way.
 
-        It travels when its item is drawn; the last `shuffle_rows - ROWS_PER_ITEM` rows
-        or so are always held back.
+        It travels when its item is drawn or complete; until then it is held back.
 
         Args:
           columns: One array of shape (width,) for each column of the row.
@@ -162,12 +167,9 @@ class ExperienceWriter:
             far; may raise to give up.
         """
         self._rows.append(columns)
-        if len(self._rows) < self._shuffle_rows:
+        if len(self._rows) < self._max_rows:
             return
-        drawn = self._generator.choice(len(self._rows), ROWS_PER_ITEM, replace=False)
-        rows = [self._rows[index] for index in drawn]
-        for index in sorted(drawn, reverse=True):
-            del self._rows[index]
+        rows = self._take_rows()
         self._writer.append(tuple(np.stack(column) for column in zip(*rows)))
         self._writer.create_item(
             EXPERIENCE_TABLE,
@@ -176,7 +178,20 @@ class ExperienceWriter:
                 lambda column: column[-1:], self._writer.history
             ),
         )
-        self._flush(MAX_PENDING_ITEMS, on_wait)
+        self._flush(self._max_pending, on_wait)
+
+    def _take_rows(self) -> list[tuple[NDArray[Any], ...]]:
+        """Takes the rows of the next item: all there are, or random ones of them."""
+        if len(self._rows) == self._rows_per_item:
+            rows, self._rows = self._rows, []
+            return rows
+        drawn = self._generator.choice(
+            len(self._rows), self._rows_per_item, replace=False
+        )
+        rows = [self._rows[index] for index in drawn]
+        for index in sorted(drawn, reverse=True):
+            del self._rows[index]
+        return rows
 
     def flush(self, on_wait: Callable[[float], None]) -> None:
         """Waits until the server has confirmed every item; `on_wait` as in `write`."""
@@ -195,29 +210,38 @@ class ExperienceWriter:
 def make_dataset(
     port: int, codec: RowCodec, batch_size: int, prefetch_batches: int
 ) -> tf.data.Dataset:
-    """Makes the learner's input: batches of rows sampled uniformly.
+    """Makes the learner's input: batches of rows or sequences sampled uniformly.
 
-    The rows for BATCHES_PER_FETCH batches are sampled at once and shuffled.
+    The rows for `codec.batches_per_fetch` batches are sampled at once and shuffled;
+    sequences stay as they are.
 
     Args:
       port: TCP port of the replay server.
       codec: Layout of the rows.
-      batch_size: Transitions in a batch (B).
-      prefetch_batches: Batches fetched ahead, beyond the next BATCHES_PER_FETCH.
+      batch_size: Transitions, or sequences, in a batch (B).
+      prefetch_batches: Batches fetched ahead, beyond those of the next fetch.
 
     Returns:
-      An endless dataset of tuples, one tensor of shape (B, width) a column.
+      An endless dataset of tuples, one tensor of shape (B, width) a column, for
+      sequences (B, T, width).
     """
     signature = item_signature(codec)
-    num_rows = BATCHES_PER_FETCH * batch_size
-    num_items = math.ceil(num_rows / ROWS_PER_ITEM)
+    num_batches = codec.batches_per_fetch
+    num_rows = num_batches * codec.rows_per_batch(batch_size)
+    num_items = math.ceil(num_rows / codec.rows_per_item)
+    if codec.is_sequence:
+        batch_shape: tuple[int, ...] = (batch_size, codec.rows_per_item)
+    else:
+        batch_shape = (batch_size,)
 
-    def shuffle(sample: reverb.ReplaySample) -> tuple[tf.Tensor, ...]:
-        order = tf.random.shuffle(tf.range(num_items * ROWS_PER_ITEM))[:num_rows]
+    def make_batches(sample: reverb.ReplaySample) -> tuple[tf.Tensor, ...]:
+        order = tf.range(num_items * codec.rows_per_item)
+        if not codec.is_sequence:
+            order = tf.random.shuffle(order)[:num_rows]
         return tuple(
             tf.reshape(
                 tf.gather(tf.reshape(items, (-1, *column.shape)), order),
-                (BATCHES_PER_FETCH, batch_size, *column.shape),
+                (num_batches, *batch_shape, *column.shape),
             )
             for items, column in zip(sample.data, codec.columns)
         )
@@ -232,7 +256,8 @@ def make_dataset(
         num_workers_per_iterator=1,
     )
     # Batch first: whatever comes before it runs for each item.
-    dataset = dataset.batch(num_items, drop_remainder=True).map(shuffle).prefetch(1)
+    dataset = dataset.batch(num_items, drop_remainder=True)
+    dataset = dataset.map(make_batches).prefetch(1)
     dataset = dataset.unbatch().prefetch(prefetch_batches)
     options = tf.data.Options()
     options.threading.private_threadpool_size = 2

@@ -17,7 +17,6 @@ import tensorflow as tf
 from reverb.cc import schema_pb2
 from reverb.cc.checkpointing import checkpoint_pb2
 
-from tfagents_system.dataflow.rate_limiter import ROWS_PER_ITEM
 from tfagents_system.dataflow.replay import EXPERIENCE_TABLE
 
 _TABLES, _ITEMS = "tables.tfrecord", "items.tfrecord"
@@ -27,11 +26,11 @@ _Message = TypeVar("_Message", bound=Any)
 logger = logging.getLogger(__name__)
 
 
-def read_env_steps(folder: Path) -> int:
-    """Returns the transitions ever inserted, as one of Reverb's checkpoints has it."""
+def read_num_inserts(folder: Path) -> int:
+    """Returns the items ever inserted, as one of Reverb's checkpoints has it."""
     tables = _read(folder / _TABLES, checkpoint_pb2.PriorityTableCheckpoint)
     experience = next(table for table in tables if table.table_name == EXPERIENCE_TABLE)
-    return int(experience.rate_limiter.insert_count) * ROWS_PER_ITEM
+    return int(experience.rate_limiter.insert_count)
 
 
 def apply_settings(folder: Path, wanted: reverb.Table) -> list[str]:

@@ -3,7 +3,9 @@
 A transition travels as one row: observation, action, reward, discount and next
 observation flattened side by side, one column for each dtype (nearly always a single
 float32 column). Reverb and tf.data cost time by the tensor, not by the byte, so a
-packed row is several times cheaper than a nest of small tensors.
+packed row is several times cheaper than a nest of small tensors. For the same reason
+several rows share an item of Reverb: recent ones that were shuffled, or for recurrent
+networks consecutive ones.
 """
 
 from __future__ import annotations
@@ -19,6 +21,15 @@ from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
 
 from tfagents_system.algorithm.specs import Specs
+from tfagents_system.train_params_base import TrainParamsBase
+
+# Rows that share an item: sampling, inserting and storing cost by the item
+# (docs/benchmarks.md).
+_ROWS_PER_ITEM = 8
+_BATCHES_PER_FETCH = 16
+# Of large rows, such as images, each has an item: they cost by the byte, and so many
+# at once as shuffling wants would take gigabytes.
+_LARGE_ROW_BYTES = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,21 +43,31 @@ class _Field:
 
 
 class RowCodec:
-    """Packs transitions into rows (NumPy) and batches of rows back (TensorFlow)."""
+    """Packs transitions into rows (NumPy) and batches of rows back (TensorFlow).
 
-    def __init__(self, specs: Specs) -> None:
+    Attributes:
+      is_sequence: Whether the rows of an item are consecutive.
+      rows_per_item: How many there are.
+    """
+
+    def __init__(self, specs: Specs, sequence_length: int | None = None) -> None:
         """Lays out the row.
 
         Args:
           specs: Specs of the environment.
+          sequence_length: Consecutive rows in an item (T), for recurrent networks;
+            None: rows are trained on one by one.
         """
         scalar = tf.TensorSpec((), tf.float32)
+        self.is_sequence = sequence_length is not None
         self._nest = (
             specs.observation,
             specs.action,
             scalar,
             scalar,
             specs.observation,
+            # Only a network with a memory needs to know where episodes begin.
+            (scalar,) if self.is_sequence else (),
         )
         self._dtypes: list[tf.DType] = []
         self._fields: list[_Field] = []
@@ -62,6 +83,15 @@ class RowCodec:
             widths[column] += size
         self._widths = widths
         self._numpy_dtypes = [dtype.as_numpy_dtype for dtype in self._dtypes]
+        is_large = self.bytes_per_row > _LARGE_ROW_BYTES
+        self.rows_per_item = sequence_length or (1 if is_large else _ROWS_PER_ITEM)
+
+    @classmethod
+    def of(cls, params: TrainParamsBase, specs: Specs) -> RowCodec:
+        """Returns the layout for what the user trains."""
+        return cls(
+            specs, params.recurrent_sequence_length if params.recurrent else None
+        )
 
     @property
     def columns(self) -> tuple[tf.TensorSpec, ...]:
@@ -78,6 +108,19 @@ class RowCodec:
             width * dtype.size for width, dtype in zip(self._widths, self._dtypes)
         )
 
+    @property
+    def batches_per_fetch(self) -> int:
+        """Batches that the learner samples at once.
+
+        It shuffles their rows, so that next to no two rows of a batch come from one
+        item; where that is not possible or not needed, there is one.
+        """
+        return 1 if self.is_sequence or self.rows_per_item == 1 else _BATCHES_PER_FETCH
+
+    def rows_per_batch(self, batch_size: int) -> int:
+        """Returns the rows in a batch: `batch_size` of them, or of sequences."""
+        return batch_size * (self.rows_per_item if self.is_sequence else 1)
+
     def pack(
         self,
         observation: Any,
@@ -85,6 +128,7 @@ class RowCodec:
         reward: float,
         discount: float,
         next_observation: Any,
+        is_first: bool = False,
     ) -> tuple[NDArray[Any], ...]:
         """Packs one transition.
 
@@ -94,6 +138,7 @@ class RowCodec:
           reward: Reward of the step.
           discount: Discount of the step: 0 in a terminal state, else 1.
           next_observation: Nest of arrays, after the action.
+          is_first: Whether an episode begins with this transition.
 
         Returns:
           One array of shape (width,) for each column.
@@ -102,8 +147,9 @@ class RowCodec:
             np.empty(width, dtype)
             for width, dtype in zip(self._widths, self._numpy_dtypes)
         )
+        flag = (is_first,) if self.is_sequence else ()
         arrays = tf.nest.flatten(
-            (observation, action, reward, discount, next_observation)
+            (observation, action, reward, discount, next_observation, flag)
         )
         for field, array in zip(self._fields, arrays):
             part = row[field.column][field.start : field.start + field.size]
@@ -114,24 +160,32 @@ class RowCodec:
         """Unpacks a batch of rows.
 
         Args:
-          columns: For each column a tensor of shape (B, width).
+          columns: For each column a tensor of shape (B, width), of sequences
+            (B, T, width).
 
         Returns:
-          The transitions, leaves of shape (B, ...). What SAC does not read is
-          filled: step types MID, and reward 0, discount 1 of the first time step.
+          The transitions, leaves of shape (B, ...) or (B, T, ...). What SAC does not
+          read is filled: reward 0, discount 1 of the first time step. Step types are
+          MID, and FIRST where a network's memory must begin anew.
         """
         leaves = []
         for field in self._fields:
-            part = columns[field.column][:, field.start : field.start + field.size]
-            leaves.append(tf.reshape(part, (-1, *field.shape)))
-        observation, action, reward, discount, next_observation = (
+            column = columns[field.column]
+            part = column[..., field.start : field.start + field.size]
+            # The batch size stays known: the agent splits the batch.
+            leaves.append(tf.reshape(part, (*column.shape[:-1], *field.shape)))
+        observation, action, reward, discount, next_observation, is_first = (
             tf.nest.pack_sequence_as(self._nest, leaves)
         )
-        mid = tf.fill(tf.shape(reward), ts.StepType.MID)
+        step_type = tf.fill(tf.shape(reward), ts.StepType.MID)
+        if self.is_sequence:
+            step_type = tf.where(is_first[0] > 0.5, ts.StepType.FIRST, step_type)
         return trajectory.Transition(
             time_step=ts.TimeStep(
-                mid, tf.zeros_like(reward), tf.ones_like(discount), observation
+                step_type, tf.zeros_like(reward), tf.ones_like(discount), observation
             ),
             action_step=policy_step.PolicyStep(action),
-            next_time_step=ts.TimeStep(mid, reward, discount, next_observation),
+            # An episode's first next step begins its memory anew, for the one before
+            # belongs to another episode.
+            next_time_step=ts.TimeStep(step_type, reward, discount, next_observation),
         )

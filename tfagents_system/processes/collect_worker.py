@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from tfagents_system.processes import startup
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 # A pull takes about 2 ms: less than one percent of a worker's time.
 PULL_PERIOD_SECS = 0.5
+# The success rate in training is that of so many episodes, as in Stable-Baselines3.
+SUCCESS_EPISODES = 100
 
 
 class TrainingDone(Exception):
@@ -74,7 +77,7 @@ class CollectWorker:
         from tf_agents.policies import greedy_policy, random_py_policy
 
         from tfagents_system import acting, curriculum, metrics
-        from tfagents_system.dataflow import rate_limiter, replay, variables
+        from tfagents_system.dataflow import n_step, rate_limiter, replay, variables
 
         self._experiment = experiment
         self._params = params
@@ -85,7 +88,11 @@ class CollectWorker:
         self._waits = startup.WaitLog(status)
         self._variables = variables.policy_variables(agent)
         generator = np.random.default_rng(policy_seed)
-        self._writer = replay.ExperienceWriter(client, generator)
+        self._steps = n_step.NStepWriter(
+            params.n_step_returns, params.discount, self._write
+        )
+        self._results: deque[EpisodeResult] = deque(maxlen=SUCCESS_EPISODES)
+        self._writer = replay.ExperienceWriter(client, codec, generator)
         self._policy = acting.make_policy(agent.collect_policy, generator)
         self._greedy_policy = acting.make_policy(
             greedy_policy.GreedyPolicy(agent.policy), generator
@@ -105,7 +112,7 @@ class CollectWorker:
         )
         self._schedules = curriculum.make_schedules(params.env_config)
         self._curriculum_values: dict[str, Any] = {}
-        self._warm_up_rows = rate_limiter.make_pacing(params).min_size
+        self._warm_up_rows = rate_limiter.warm_up_rows(params)
         self._has_policy = False
         self._train_step = 0
         self._pulled_at = 0.0
@@ -199,12 +206,12 @@ class CollectWorker:
         )
 
     def _collect(self, info: ReplayInfo, is_warm_up: bool) -> None:
-        from tfagents_system import acting, metrics
+        from tfagents_system import acting, evaluation, metrics
 
         self._status.set_state(
             "collecting with random actions" if is_warm_up else "collecting"
         )
-        watchers = [self._write, *acting.user_watchers(self._observers)]
+        watchers = [self._steps.add, *acting.user_watchers(self._observers)]
         started = time.monotonic()
         if is_warm_up:
             result = acting.run_episode(self._env, self._random_policy, watchers)
@@ -214,14 +221,19 @@ class CollectWorker:
         self._writer.flush(self._on_replay_wait)
         self._waits.done()
         rate = result.length / (time.monotonic() - started)
+        self._results.append(result)
+        success_rate = evaluation.success_rate(self._results)
         self._worker_episodes += 1
         self._status.update(
-            train_return=result.episode_return, worker_episodes=self._worker_episodes
+            train_return=result.episode_return,
+            train_success_rate=success_rate,
+            worker_episodes=self._worker_episodes,
         )
         self._summaries.write(
             {
                 "Metrics/return": result.episode_return,
                 "Metrics/episode_length": result.length,
+                "Metrics/success_rate": success_rate,
                 "Metrics/policy_lag_train_steps": self._policy_lag,
                 "Metrics/worker_env_steps_per_sec": rate,
                 **metrics.user_results(*self._observers[1:]),
@@ -230,13 +242,21 @@ class CollectWorker:
             info.num_inserts + result.length,
         )
 
-    def _write(self, time_step: Any, action: Any, next_time_step: Any) -> None:
+    def _write(
+        self,
+        time_step: Any,
+        action: Any,
+        reward: float,
+        discount: float,
+        next_observation: Any,
+    ) -> None:
         columns = self._codec.pack(
             time_step.observation,
             action,
-            next_time_step.reward,
-            next_time_step.discount,
-            next_time_step.observation,
+            reward,
+            discount,
+            next_observation,
+            is_first=time_step.step_type == 0,
         )
         self._writer.write(columns, self._on_replay_wait)
         self._waits.done()
@@ -291,12 +311,14 @@ class CollectWorker:
             last_eval_iteration=self.iteration,
             eval_train_step=self._train_step,
             eval_return=summary.mean_return,
+            eval_success_rate=summary.success_rate,
             **self._best_evaluation(summary.mean_return),
         )
         self._eval_summaries.write(
             {
                 "Metrics/return": summary.mean_return,
                 "Metrics/episode_length": summary.mean_length,
+                "Metrics/success_rate": summary.success_rate,
                 **metrics.user_results(*self._eval_observers[1:]),
             },
             self._train_step,
@@ -351,7 +373,7 @@ def main() -> int:
         params,
         sac.build_agent(params, specs),
         (env, eval_env),
-        rows.RowCodec(specs),
+        rows.RowCodec.of(params, specs),
         client,
         run.reverb_port,
         policy_seed,

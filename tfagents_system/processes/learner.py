@@ -73,7 +73,7 @@ class Learner:
 
         self._experiment = experiment
         self._params = params
-        self._min_rows = rate_limiter.make_pacing(params).min_size
+        self._min_rows = rate_limiter.warm_up_rows(params)
         self._agent = agent
         self._gradient_steps = gradient_steps
         self._codec = codec
@@ -167,6 +167,8 @@ class Learner:
         """Shows what is wrong though training goes on; empty: nothing."""
         if problem:
             logger.error("%s", problem)
+        # What the status says must not be behind a checkpoint.
+        self._status.report_progress(train_step=self.train_step)
         self._status.update(write_now=True, problem=problem)
 
     def _wait_until_saved(self) -> None:
@@ -366,7 +368,7 @@ def main() -> int:
         return 0
 
     agent = build_agent(experiment, params, specs, num_cpus)
-    codec = rows.RowCodec(specs)
+    codec = rows.RowCodec.of(params, specs)
     dataset = replay.make_dataset(
         run.reverb_port, codec, params.train_batch_size, params.prefetch_batches
     )

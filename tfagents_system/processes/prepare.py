@@ -192,7 +192,7 @@ def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> Non
     from tfagents_system.dataflow import rate_limiter, rows
 
     env_specs, agent = build_everything(params)
-    codec = rows.RowCodec(env_specs)
+    codec = rows.RowCodec.of(params, env_specs)
     with tempfile.TemporaryDirectory() as folder:
         new_specs = Path(folder) / "specs.pbtxt"
         env_specs.save(new_specs)
@@ -214,8 +214,10 @@ def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> Non
             shutil.copyfile(source, snapshot)
     experiment.done.unlink(missing_ok=True)  # More iterations are wanted since.
 
-    pacing = rate_limiter.make_pacing(params)
-    needed = memory.replay_bytes(pacing.capacity, codec.bytes_per_row)
+    pacing = rate_limiter.make_pacing(params, codec)
+    needed = memory.replay_bytes(
+        pacing.capacity, codec.bytes_per_row, codec.rows_per_item
+    )
     print(
         f"Environment: {env_specs}\n"
         f"Replay: {pacing.capacity:,} transitions, {needed / 1e9:.2f} GB when full; "
