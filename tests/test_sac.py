@@ -146,7 +146,8 @@ class _Sharded(_WithoutNoise, sac.ShardedSacAgent):
 
 
 class _Unsharded(_WithoutNoise, sac_agent.SacAgent):
-    pass
+    def __init__(self, *args: Any, normalizer: None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
 
 
 @pytest.mark.parametrize(("num_shards", "clipping"), [(1, None), (2, None), (3, 0.1)])

@@ -24,6 +24,7 @@ from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
 
 from tfagents_system import success
+from tfagents_system.algorithm.normalization import NormalizingActorPolicy
 from tfagents_system.algorithm.numpy_actor import NumpyActor
 from tfagents_system.train_params_base import Observers
 
@@ -106,7 +107,7 @@ def make_policy(policy: tf_policy.TFPolicy, generator: np.random.Generator) -> P
     """
     is_greedy = type(policy) is greedy_policy.GreedyPolicy
     inner = policy.wrapped_policy if is_greedy else policy
-    if type(inner) is actor_policy.ActorPolicy:
+    if type(inner) in (actor_policy.ActorPolicy, NormalizingActorPolicy):
         actor = NumpyActor.of(inner)
         if actor is not None:
             return NumpyPolicy(actor, None if is_greedy else generator)

@@ -133,17 +133,18 @@ def restore_learner(experiment: Experiment, agent: tf_agent.TFAgent) -> int:
       UserError: The checkpoint does not fit the agent, as after a changed network, or
         only damaged ones are left.
     """
-    optimizers = [
-        value
+    # Not `learning_rate`, which would make a variable: a checkpoint of a training with a
+    # schedule has none.
+    learning_rates = [
+        (value, value.get_config()["learning_rate"])
         for value in vars(agent).values()
         if isinstance(value, OPTIMIZERS)
-        and isinstance(value.learning_rate, tf.Variable)  # Else it is a schedule.
     ]
-    learning_rates = [float(optimizer.learning_rate) for optimizer in optimizers]
     with generations.locked(experiment):
         generation = generations.newest_intact(experiment)
         if generation is None:
             return 0
+        _check_normalization(generation, agent)
         try:
             status = tf.train.Checkpoint(agent=agent).read(
                 str(generation.path / _LEARNER)
@@ -156,10 +157,26 @@ def restore_learner(experiment: Experiment, agent: tf_agent.TFAgent) -> int:
                 f"{generation.path} does not fit the agent ({error}); "
                 "were the networks changed? Use a new SAC_EXP_NAME"
             ) from error
-    for optimizer, learning_rate in zip(optimizers, learning_rates):
-        optimizer.learning_rate = learning_rate
+    for optimizer, learning_rate in learning_rates:
+        if isinstance(optimizer.learning_rate, tf.Variable):  # Else it is a schedule.
+            optimizer.learning_rate = learning_rate
     logger.info("restored %s", generation.path)
     return int(agent.train_step_counter.numpy())
+
+
+def _check_normalization(generation: Generation, agent: tf_agent.TFAgent) -> None:
+    """Checks that observations are normalized, or not, as when it was saved.
+
+    TensorFlow would not say that the statistics of a checkpoint are not wanted.
+    """
+    names = [name for name, _ in tf.train.list_variables(generation.path / _LEARNER)]
+    was_on = any(name.startswith("agent/normalizer/") for name in names)
+    is_on = getattr(agent, "normalizer", None) is not None
+    if was_on != is_on:
+        raise UserError(
+            f"{generation.path} was trained with normalize_observations {was_on}, not "
+            f"{is_on}; set it back, or use a new SAC_EXP_NAME"
+        )
 
 
 def check_row_layout(generation: Generation, codec: rows.RowCodec) -> None:

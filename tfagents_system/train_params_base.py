@@ -39,6 +39,10 @@ class TrainParamsBase(abc.ABC):
     actor_learning_rate: float = 3e-4
     #: Learning rate of the entropy coefficient alpha (Adam).
     alpha_learning_rate: float = 3e-4
+    #: How these learning rates change: "constant", or down to 0 over the
+    #: num_iter * num_steps_per_iter gradient steps of the training, "linear" or
+    #: "cosine" (half a period).
+    learning_rate_schedule: str = "constant"
     #: Weight of the new critic in each update of the target critic, in (0, 1].
     target_update_tau: float = 0.005
     #: Gradient steps between updates of the target critics.
@@ -60,8 +64,19 @@ class TrainParamsBase(abc.ABC):
     actor_fc_layer_params: tuple[int, ...] = (256, 256)
     #: Units of the critics' hidden layers, after observation and action are joined.
     critic_joint_fc_layer_params: tuple[int, ...] = (256, 256)
-    #: Keras layer that turns a nested observation into one vector; None: as it is.
+    #: Activation of the hidden layers, by its name in Keras.
+    activation: str = "relu"
+    #: Nest of Keras layers like the observation: what turns each of its arrays, or
+    #: parts, into a vector. Each network gets its own copies. None, without a combiner
+    #: either: convolutions for uint8 images, the rest is cast and flattened, all is
+    #: joined.
+    preprocessing_layers: Any = None
+    #: Keras layer that turns a nested observation into one vector, or what the
+    #: preprocessing_layers return (a list); None: they are concatenated.
     preprocessing_combiner: Any = None
+    #: Scale observations (floats, no images) to mean 0 and variance 1, by statistics
+    #: of the batches that the learner samples, and clip them to [-10, 10].
+    normalize_observations: bool = False
     #: Recurrent networks: an LSTM follows the hidden layers of actor and critics, and
     #: batches are of sequences.
     recurrent: bool = False
@@ -169,7 +184,9 @@ class TrainParamsBase(abc.ABC):
             observation_spec,
             action_spec,
             fc_layer_params=self.actor_fc_layer_params,
+            preprocessing_layers=self.preprocessing_layers,
             preprocessing_combiner=self.preprocessing_combiner,
+            activation=self.activation,
         )
 
     def critic_ctor(self, observation_spec: Any, action_spec: Any) -> Any:
@@ -188,7 +205,9 @@ class TrainParamsBase(abc.ABC):
             observation_spec,
             action_spec,
             joint_fc_layer_params=self.critic_joint_fc_layer_params,
+            preprocessing_layers=self.preprocessing_layers,
             preprocessing_combiner=self.preprocessing_combiner,
+            activation=self.activation,
         )
 
     def agent_ctor(
@@ -217,12 +236,15 @@ class TrainParamsBase(abc.ABC):
             actor_learning_rate=self.actor_learning_rate,
             critic_learning_rate=self.critic_learning_rate,
             alpha_learning_rate=self.alpha_learning_rate,
+            learning_rate_schedule=self.learning_rate_schedule,
+            total_train_steps=self.num_iter * self.num_steps_per_iter,
             target_update_tau=self.target_update_tau,
             target_update_period=self.target_update_period,
             gradient_clipping=self.gradient_clipping,
             initial_log_alpha=self.sac_log_alpha,
             target_entropy=self.target_entropy,
             reward_scale_factor=self.reward_scale_factor,
+            normalize_observations=self.normalize_observations,
         )
 
     def train_observers_ctor(
@@ -256,11 +278,44 @@ LAYERS = (
     "must hold layer sizes greater than 0",
 )
 
+# The names of tf.keras.activations, which this module must not import.
+ACTIVATIONS = (
+    "elu",
+    "exponential",
+    "gelu",
+    "hard_sigmoid",
+    "linear",
+    "mish",
+    "relu",
+    "selu",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "softsign",
+    "swish",
+    "tanh",
+)
+
+
+def one_of(*names: str) -> tuple[Callable[[Any], bool], str]:
+    """Returns the check that a value is one of some names."""
+    return (lambda value: value in names, f"must be one of {', '.join(names)}")
+
+
+def _are_layers(nest: Any) -> bool:
+    """Returns whether all leaves may be Keras layers: what can be called."""
+    if isinstance(nest, (dict, list, tuple)):
+        values = nest.values() if isinstance(nest, dict) else nest
+        return bool(nest) and all(map(_are_layers, values))
+    return callable(nest)
+
+
 CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "discount": FRACTION,
     "critic_learning_rate": POSITIVE,
     "actor_learning_rate": POSITIVE,
     "alpha_learning_rate": POSITIVE,
+    "learning_rate_schedule": one_of("constant", "linear", "cosine"),
     "target_update_tau": FRACTION,
     "target_update_period": POSITIVE,
     "gradient_clipping": POSITIVE,
@@ -268,6 +323,12 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "n_step_returns": POSITIVE,
     "actor_fc_layer_params": LAYERS,
     "critic_joint_fc_layer_params": LAYERS,
+    "activation": one_of(*ACTIVATIONS),
+    "preprocessing_layers": (
+        _are_layers,
+        "must be a Keras layer, or a nest of them like the observation",
+    ),
+    "preprocessing_combiner": (callable, "must be a Keras layer"),
     "recurrent_sequence_length": POSITIVE,
     "recurrent_lstm_units": POSITIVE,
     "seed": NOT_NEGATIVE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,9 +12,73 @@ from tf_agents.agents.ddpg import critic_network
 from tf_agents.agents.sac import sac_agent
 from tf_agents.networks import (
     actor_distribution_network,
+    encoding_network,
     network,
     normal_projection_network,
 )
+
+
+class FlatFloats(tf.keras.layers.Layer):
+    """An array of any dtype and shape (B, ...) as float32 of shape (B, n)."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Casts and flattens."""
+        size = math.prod(inputs.shape[1:])
+        return tf.reshape(tf.cast(inputs, tf.float32), (-1, size))
+
+
+def make_image_encoder(activation: str) -> tf.keras.Sequential:
+    """Builds convolutions from uint8 of shape (B, height, width, channels) to a vector.
+
+    Filters, sizes and strides are those of Mnih et al. (2015), "Human-level control
+    through deep reinforcement learning", padded as in Dopamine: without padding they
+    need 36 x 36 pixels.
+
+    Args:
+      activation: Keras activation of the convolutions.
+    """
+    layers = [tf.keras.layers.Rescaling(1 / 255)]
+    layers += [
+        tf.keras.layers.Conv2D(
+            filters, size, stride, padding="same", activation=activation
+        )
+        for filters, size, stride in ((32, 8, 4), (64, 4, 2), (64, 3, 1))
+    ]
+    return tf.keras.Sequential([*layers, tf.keras.layers.Flatten()])
+
+
+def _preprocessing(
+    observation_spec: Any, layers: Any, combiner: Any, activation: str
+) -> tuple[Any, Any]:
+    """Completes what the user gave to turn an observation into one float vector.
+
+    Args:
+      observation_spec: Nest of TensorSpec.
+      layers: `preprocessing_layers` of the params.
+      combiner: `preprocessing_combiner` of the params.
+      activation: Keras activation of convolutions.
+
+    Returns:
+      Layers and combiner; both None where the observation is one float vector.
+    """
+    is_nested = tf.nest.is_nested(observation_spec)
+    if layers is None and combiner is None:
+        if (
+            not is_nested
+            and observation_spec.dtype == tf.float32
+            and observation_spec.shape.rank == 1
+        ):
+            return None, None
+
+        def make_layer(spec: tf.TensorSpec) -> tf.keras.layers.Layer:
+            if spec.dtype == tf.uint8 and spec.shape.rank == 3:
+                return make_image_encoder(activation)
+            return FlatFloats()
+
+        layers = tf.nest.map_structure(make_layer, observation_spec)
+    if combiner is None and len(tf.nest.flatten(observation_spec)) > 1:
+        combiner = tf.keras.layers.Concatenate()
+    return layers, combiner
 
 
 def make_actor(
@@ -21,15 +86,21 @@ def make_actor(
     action_spec: Any,
     *,
     fc_layer_params: Sequence[int],
+    preprocessing_layers: Any = None,
     preprocessing_combiner: Any = None,
+    activation: str = "relu",
 ) -> network.DistributionNetwork:
     """Builds an MLP with a tanh-squashed normal distribution over actions.
 
     Args:
-      observation_spec: Nest of TensorSpec; one spec if there is no combiner.
+      observation_spec: Nest of TensorSpec.
       action_spec: BoundedTensorSpec with finite bounds.
       fc_layer_params: Units of the hidden layers.
-      preprocessing_combiner: Keras layer from the nested observation to one tensor.
+      preprocessing_layers: Nest of Keras layers like the observation, which are
+        copied; None, without a combiner either: made to fit the observation.
+      preprocessing_combiner: Keras layer from what these return (a list), or from
+        the nested observation, to one tensor; it is copied.
+      activation: Keras activation of the hidden layers.
 
     Returns:
       The network; log(std) is clipped to [-20, 2] as in the SAC authors' code.
@@ -43,46 +114,55 @@ def make_actor(
         std_transform=sac_agent.std_clip_transform,
         scale_distribution=True,
     )
+    layers, combiner = _preprocessing(
+        observation_spec, preprocessing_layers, preprocessing_combiner, activation
+    )
     return actor_distribution_network.ActorDistributionNetwork(
         observation_spec,
         action_spec,
-        preprocessing_combiner=preprocessing_combiner,
+        preprocessing_layers=layers,
+        preprocessing_combiner=combiner,
         fc_layer_params=tuple(fc_layer_params),
+        activation_fn=tf.keras.activations.get(activation),
         continuous_projection_net=projection,
     )
 
 
 class CombiningCriticNetwork(network.Network):
-    """TF-Agents' critic behind a layer that combines a nested observation."""
+    """TF-Agents' critic behind layers that make one vector of an observation."""
 
     def __init__(
         self,
         input_tensor_spec: Any,
+        preprocessing_layers: Any,
         preprocessing_combiner: Any,
         joint_fc_layer_params: tuple[int, ...],
+        activation: str = "relu",
         name: str = "CombiningCriticNetwork",
     ) -> None:
         """Builds the critic for the combined observation.
 
         Args:
           input_tensor_spec: `(observation_spec, action_spec)`.
-          preprocessing_combiner: Keras layer from the observation to one tensor; a
-            copy of it is used, so that critics share no weights.
+          preprocessing_layers: Nest of Keras layers like the observation, or None;
+            EncodingNetwork copies layers, so critics share no weights.
+          preprocessing_combiner: Keras layer from what these return, or from the
+            observation, to one tensor, or None.
           joint_fc_layer_params: Units of the hidden layers.
+          activation: Keras activation of the hidden layers.
           name: Name of the network.
         """
         super().__init__(input_tensor_spec, state_spec=(), name=name)
         observation_spec, action_spec = input_tensor_spec
-        self._combiner = type(preprocessing_combiner).from_config(
-            preprocessing_combiner.get_config()
+        self._encoder = encoding_network.EncodingNetwork(
+            observation_spec,
+            preprocessing_layers=preprocessing_layers,
+            preprocessing_combiner=preprocessing_combiner,
         )
-        example = tf.nest.map_structure(
-            lambda spec: tf.zeros([1, *spec.shape], spec.dtype), observation_spec
-        )
-        combined = self._combiner(example)
         self._critic = critic_network.CriticNetwork(
-            (tf.TensorSpec(combined.shape[1:], combined.dtype), action_spec),
+            (self._encoder.create_variables(), action_spec),
             joint_fc_layer_params=joint_fc_layer_params,
+            activation_fn=tf.keras.activations.get(activation),
         )
 
     def call(
@@ -94,8 +174,9 @@ class CombiningCriticNetwork(network.Network):
     ) -> Any:
         """Returns Q of shape (B,) and the unchanged network state."""
         observation, action = inputs
+        encoded, _ = self._encoder(observation, training=training)
         return self._critic(
-            (self._combiner(observation), action),
+            (encoded, action),
             step_type=step_type,
             network_state=network_state,
             training=training,
@@ -107,23 +188,33 @@ def make_critic(
     action_spec: Any,
     *,
     joint_fc_layer_params: Sequence[int],
+    preprocessing_layers: Any = None,
     preprocessing_combiner: Any = None,
+    activation: str = "relu",
 ) -> network.Network:
     """Builds an MLP critic: (observation, action) in, Q of shape (B,) out.
 
     Args:
-      observation_spec: Nest of TensorSpec; one spec if there is no combiner.
+      observation_spec: Nest of TensorSpec.
       action_spec: BoundedTensorSpec.
       joint_fc_layer_params: Units of the hidden layers.
-      preprocessing_combiner: Keras layer from the nested observation to one tensor.
+      preprocessing_layers: As for `make_actor`.
+      preprocessing_combiner: As for `make_actor`.
+      activation: Keras activation of the hidden layers.
     """
-    if preprocessing_combiner is not None:
-        return CombiningCriticNetwork(
+    layers, combiner = _preprocessing(
+        observation_spec, preprocessing_layers, preprocessing_combiner, activation
+    )
+    if layers is None and combiner is None:
+        return critic_network.CriticNetwork(
             (observation_spec, action_spec),
-            preprocessing_combiner=preprocessing_combiner,
             joint_fc_layer_params=tuple(joint_fc_layer_params),
+            activation_fn=tf.keras.activations.get(activation),
         )
-    return critic_network.CriticNetwork(
+    return CombiningCriticNetwork(
         (observation_spec, action_spec),
+        preprocessing_layers=layers,
+        preprocessing_combiner=combiner,
         joint_fc_layer_params=tuple(joint_fc_layer_params),
+        activation=activation,
     )

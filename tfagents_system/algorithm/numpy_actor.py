@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Callable
 
 import numpy as np
@@ -15,12 +16,31 @@ from tf_agents.networks import (
 )
 from tf_agents.policies import actor_policy
 
+from tfagents_system.algorithm.networks import FlatFloats
+from tfagents_system.algorithm.normalization import (
+    NumpyNormalizer,
+    ObservationNormalizer,
+)
+
 Array = NDArray[np.float32]
+
+_erf = np.vectorize(math.erf, otypes=[np.float32])  # NumPy has none.
+
+
+def _sigmoid(x: Array) -> Array:
+    half: Array = np.tanh(x / 2) / 2  # Does not overflow.
+    return half + np.float32(0.5)
+
 
 ACTIVATIONS: dict[Any, Callable[[Array], Array]] = {
     tf.keras.activations.relu: lambda x: np.maximum(x, 0),
     tf.keras.activations.tanh: np.tanh,
     tf.keras.activations.linear: lambda x: x,
+    tf.keras.activations.elu: lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    tf.keras.activations.gelu: lambda x: x / 2 * (1 + _erf(x / math.sqrt(2))),
+    tf.keras.activations.sigmoid: _sigmoid,
+    tf.keras.activations.softplus: lambda x: np.logaddexp(x, np.float32(0)),
+    tf.keras.activations.swish: lambda x: x * _sigmoid(x),
 }
 
 # What sac_agent.std_clip_transform clips log(std) to.
@@ -30,8 +50,8 @@ MIN_LOG_STD, MAX_LOG_STD = -20, 2
 class NumpyActor:
     """An MLP with a tanh-squashed normal distribution over one action vector.
 
-    What `networks.make_actor` builds for a single observation, equal to the TF policy
-    up to float32 rounding.
+    What `networks.make_actor` builds for observations without images, normalized or
+    not, equal to the TF policy up to float32 rounding.
     """
 
     def __init__(
@@ -40,6 +60,8 @@ class NumpyActor:
         mean_layer: tf.keras.layers.Dense,
         log_std_layer: tf.keras.layers.Dense,
         action_spec: Any,
+        normalizer: ObservationNormalizer | None = None,
+        is_nested: bool = False,
     ) -> None:
         """Reads the weights.
 
@@ -48,7 +70,12 @@ class NumpyActor:
           mean_layer: From the last hidden layer to the mean before squashing.
           log_std_layer: From the last hidden layer to log(std) before clipping.
           action_spec: BoundedTensorSpec of the action, a vector.
+          normalizer: Normalizes observations, or None.
+          is_nested: Whether the observation is a nest of arrays, to be flattened and
+            concatenated.
         """
+        self._normalizer = None if normalizer is None else NumpyNormalizer(normalizer)
+        self._is_nested = is_nested
         self._layers = [*hidden_layers, mean_layer, log_std_layer]
         self._activations = [ACTIVATIONS[layer.activation] for layer in hidden_layers]
         low, high = (
@@ -71,10 +98,12 @@ class NumpyActor:
         if (
             type(network) is not actor_distribution_network.ActorDistributionNetwork
             or type(network._encoder) is not encoding_network.EncodingNetwork
-            or tf.nest.is_nested(network.input_tensor_spec)
-            or policy.observation_normalizer is not None
+            or not isinstance(
+                policy.observation_normalizer, (ObservationNormalizer, type(None))
+            )
         ):
             return None
+        is_nested = tf.nest.is_nested(network.input_tensor_spec)
         encoder, projection = network._encoder, network._projection_networks
         hidden_layers = [
             layer
@@ -82,9 +111,7 @@ class NumpyActor:
             if type(layer) is not tf.keras.layers.Flatten
         ]
         if (
-            encoder._preprocessing_nest is not None
-            or encoder._flat_preprocessing_layers is not None
-            or encoder._preprocessing_combiner is not None
+            not _only_flattens(encoder, is_nested)
             or type(projection) is not normal_projection_network.NormalProjectionNetwork
             or projection._sample_spec.shape.rank != 1
             or projection._std_transform is not sac_agent.std_clip_transform
@@ -105,6 +132,8 @@ class NumpyActor:
             projection._means_projection_layer,
             projection._stddev_projection_layer,
             projection._sample_spec,
+            policy.observation_normalizer,
+            is_nested,
         )
 
     def read_weights(self) -> None:
@@ -112,14 +141,25 @@ class NumpyActor:
         *self._hidden, self._mean, self._log_std = (
             (np.array(layer.kernel), np.array(layer.bias)) for layer in self._layers
         )
+        if self._normalizer is not None:
+            self._normalizer.read_statistics()
 
-    def distribution(self, observation: Array) -> tuple[Array, Array]:
+    def _vector(self, observation: Any) -> Array:
+        """Returns an observation as the first layer wants it."""
+        if not self._is_nested and self._normalizer is None:
+            return np.asarray(observation, np.float32).reshape(-1)
+        arrays = tf.nest.flatten(observation)
+        if self._normalizer is not None:
+            arrays = self._normalizer.normalize(arrays)
+        return np.concatenate([np.asarray(a, np.float32).reshape(-1) for a in arrays])
+
+    def distribution(self, observation: Any) -> tuple[Array, Array]:
         """Returns mean and std of shape (action_dim,) before squashing.
 
         Args:
-          observation: A single observation.
+          observation: A single observation, a nest of arrays.
         """
-        x = observation.reshape(-1)
+        x = self._vector(observation)
         for (kernel, bias), activation in zip(self._hidden, self._activations):
             x = activation(x @ kernel + bias)
         kernel, bias = self._mean
@@ -129,12 +169,12 @@ class NumpyActor:
         return mean, np.exp(log_std)
 
     def act(
-        self, observation: Array, generator: np.random.Generator | None = None
+        self, observation: Any, generator: np.random.Generator | None = None
     ) -> Array:
         """Returns an action within the bounds.
 
         Args:
-          observation: A single observation, float32.
+          observation: A single observation, a nest of arrays.
           generator: Samples the action; None: the mode.
         """
         unsquashed, std = self.distribution(observation)
@@ -144,3 +184,23 @@ class NumpyActor:
         action = self._center + self._scale * np.tanh(unsquashed)
         # Rounding may lead past a bound.
         return np.minimum(np.maximum(action, self._low), self._high)
+
+
+def _only_flattens(encoder: encoding_network.EncodingNetwork, is_nested: bool) -> bool:
+    """Returns whether a network's preprocessing is to flatten and to concatenate."""
+    layers, combiner = (
+        encoder._flat_preprocessing_layers,
+        encoder._preprocessing_combiner,
+    )
+    if layers is None:
+        return combiner is None and not is_nested
+    # A layer may have been given for a part that is a nest itself.
+    return (
+        len(layers) == len(tf.nest.flatten(encoder.input_tensor_spec))
+        and all(type(layer) is FlatFloats for layer in layers)
+        and (combiner is None or _concatenates(combiner))
+    )
+
+
+def _concatenates(combiner: tf.keras.layers.Layer) -> bool:
+    return type(combiner) is tf.keras.layers.Concatenate and combiner.axis == -1

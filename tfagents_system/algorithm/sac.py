@@ -9,9 +9,14 @@ import tensorflow as tf
 from tf_agents.agents import tf_agent
 from tf_agents.agents.sac import sac_agent
 from tf_agents.networks import network
+from tf_agents.policies import tf_policy
 from tf_agents.trajectories import trajectory
 from tf_agents.utils import object_identity
 
+from tfagents_system.algorithm.normalization import (
+    NormalizingActorPolicy,
+    ObservationNormalizer,
+)
 from tfagents_system.algorithm.specs import Specs
 from tfagents_system.train_params_base import TrainParamsBase
 
@@ -23,15 +28,70 @@ class ShardedSacAgent(sac_agent.SacAgent):
     shards are independent parts of one TensorFlow graph: they run side by side with as
     many inter-op threads, where the ops of one batch mostly wait for each other.
 
+    With a normalizer, all networks get normalized observations: the agent normalizes
+    each batch before the losses see it, and the policies that act do it themselves.
+
     Attributes:
       num_shards: Parts of the batch; set it before the first `train`.
+      normalizer: Normalizes observations, or None.
     """
 
     num_shards: int = 1
 
+    def __init__(
+        self, *args: Any, normalizer: ObservationNormalizer | None = None, **kwargs: Any
+    ) -> None:
+        """Builds a SacAgent.
+
+        Args:
+          *args: SacAgent's.
+          normalizer: Normalizes observations, or None.
+          **kwargs: SacAgent's.
+        """
+        super().__init__(*args, **kwargs)
+        self.normalizer = normalizer
+        # SacAgent's own policies are for its losses, which see what is normalized.
+        self._acting_policy = normalizer and NormalizingActorPolicy(
+            self.time_step_spec,
+            self.action_spec,
+            actor_network=self._actor_network,
+            observation_normalizer=normalizer,
+        )
+
+    @property
+    def policy(self) -> tf_policy.TFPolicy:
+        """The policy, which takes observations as they are."""
+        return self._acting_policy or super().policy
+
+    @property
+    def collect_policy(self) -> tf_policy.TFPolicy:
+        """The same policy: SAC explores by sampling from it."""
+        return self._acting_policy or super().collect_policy
+
+    def normalize(self, transition: trajectory.Transition) -> trajectory.Transition:
+        """Returns transitions as the networks want them."""
+        if self.normalizer is None:
+            return transition
+        steps = (transition.time_step, transition.next_time_step)
+        time_step, next_time_step = (
+            step._replace(observation=self.normalizer.normalize(step.observation))
+            for step in steps
+        )
+        return transition._replace(time_step=time_step, next_time_step=next_time_step)
+
+    def _loss(
+        self, experience: Any, weights: Any = None, training: bool = False
+    ) -> Any:
+        """Returns the losses; see SacAgent."""
+        transition = self.normalize(self._as_transition(experience))
+        return super()._loss(transition, weights, training)
+
     def _train(self, experience: Any, weights: Any) -> tf_agent.LossInfo:
         """Takes one gradient step as SacAgent does; see there."""
         transition = self._as_transition(experience)
+        if self.normalizer is not None:
+            self.normalizer.update(transition.time_step.observation)
+            transition = self.normalize(transition)
         shards, fractions = _split((transition, weights), self.num_shards)
 
         def critic_loss(shard: Any) -> tf.Tensor:
@@ -134,6 +194,27 @@ def _average_gradients(
     return tf.add_n(losses), [tf.add_n(parts) for parts in zip(*gradients)]
 
 
+def make_learning_rate(
+    initial: float, schedule: str, total_train_steps: int
+) -> float | tf.keras.optimizers.schedules.LearningRateSchedule:
+    """Builds what an optimizer takes as its learning rate.
+
+    An optimizer counts its gradient steps, as train_step does, and the count is saved
+    with it: a resumed training goes on where the schedule was.
+
+    Args:
+      initial: Learning rate of the first gradient step.
+      schedule: `learning_rate_schedule` of `TrainParamsBase`.
+      total_train_steps: Gradient steps after which a schedule has come to 0.
+    """
+    schedules = tf.keras.optimizers.schedules
+    if schedule == "linear":
+        return schedules.PolynomialDecay(initial, total_train_steps, 0.0)
+    if schedule == "cosine":
+        return schedules.CosineDecay(initial, total_train_steps)
+    return initial
+
+
 def make_agent(
     time_step_spec: Any,
     action_spec: Any,
@@ -145,18 +226,27 @@ def make_agent(
     actor_learning_rate: float,
     critic_learning_rate: float,
     alpha_learning_rate: float,
+    learning_rate_schedule: str = "constant",
+    total_train_steps: int = 0,
     target_update_tau: float,
     target_update_period: int,
     gradient_clipping: float | None,
     initial_log_alpha: float,
     target_entropy: float | None,
     reward_scale_factor: float,
+    normalize_observations: bool = False,
 ) -> ShardedSacAgent:
     """Builds TF-Agents' SAC (https://arxiv.org/abs/1812.05905) with Adam throughout.
 
-    The arguments are the attributes of `TrainParamsBase` of the same meaning.
+    The arguments are the attributes of `TrainParamsBase` of the same meaning;
+    `total_train_steps` are the gradient steps of the whole training.
     """
-    adam = tf.keras.optimizers.Adam
+
+    def adam(learning_rate: float) -> tf.keras.optimizers.Optimizer:
+        return tf.keras.optimizers.Adam(
+            make_learning_rate(learning_rate, learning_rate_schedule, total_train_steps)
+        )
+
     return ShardedSacAgent(
         time_step_spec,
         action_spec,
@@ -174,6 +264,9 @@ def make_agent(
         target_entropy=target_entropy,
         gradient_clipping=gradient_clipping,
         train_step_counter=train_step,
+        normalizer=ObservationNormalizer(time_step_spec.observation)
+        if normalize_observations
+        else None,
     )
 
 
@@ -205,6 +298,8 @@ def diagnose(
     """
     if not isinstance(agent, sac_agent.SacAgent):
         return {}
+    if isinstance(agent, ShardedSacAgent):
+        transition = agent.normalize(transition)
     inputs = (transition.time_step.observation, transition.action_step.action)
     # SacAgent has no public way to its critics.
     critics = (agent._critic_network_1, agent._critic_network_2)
