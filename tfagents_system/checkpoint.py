@@ -133,8 +133,8 @@ def restore_learner(experiment: Experiment, agent: tf_agent.TFAgent) -> int:
       UserError: The checkpoint does not fit the agent, as after a changed network, or
         only damaged ones are left.
     """
-    # Not `learning_rate`, which would make a variable: a checkpoint of a training with a
-    # schedule has none.
+    # Not `learning_rate`, which would make a variable: a checkpoint of a training with
+    # a schedule has none.
     learning_rates = [
         (value, value.get_config()["learning_rate"])
         for value in vars(agent).values()

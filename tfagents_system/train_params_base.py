@@ -178,16 +178,22 @@ class TrainParamsBase(abc.ABC):
         Returns:
           A `tf_agents.networks.network.DistributionNetwork`.
         """
-        from tfagents_system.algorithm import networks
+        from tfagents_system.algorithm import networks, recurrent
 
-        return networks.make_actor(
-            observation_spec,
-            action_spec,
-            fc_layer_params=self.actor_fc_layer_params,
-            preprocessing_layers=self.preprocessing_layers,
-            preprocessing_combiner=self.preprocessing_combiner,
-            activation=self.activation,
-        )
+        arguments: dict[str, Any] = {
+            "fc_layer_params": self.actor_fc_layer_params,
+            "preprocessing_layers": self.preprocessing_layers,
+            "preprocessing_combiner": self.preprocessing_combiner,
+            "activation": self.activation,
+        }
+        if self.recurrent:
+            return recurrent.make_actor(
+                observation_spec,
+                action_spec,
+                lstm_units=self.recurrent_lstm_units,
+                **arguments,
+            )
+        return networks.make_actor(observation_spec, action_spec, **arguments)
 
     def critic_ctor(self, observation_spec: Any, action_spec: Any) -> Any:
         """Builds a critic: (observation, action) in, Q value of shape (B,) out.
@@ -199,16 +205,22 @@ class TrainParamsBase(abc.ABC):
         Returns:
           A `tf_agents.networks.network.Network`.
         """
-        from tfagents_system.algorithm import networks
+        from tfagents_system.algorithm import networks, recurrent
 
-        return networks.make_critic(
-            observation_spec,
-            action_spec,
-            joint_fc_layer_params=self.critic_joint_fc_layer_params,
-            preprocessing_layers=self.preprocessing_layers,
-            preprocessing_combiner=self.preprocessing_combiner,
-            activation=self.activation,
-        )
+        arguments: dict[str, Any] = {
+            "joint_fc_layer_params": self.critic_joint_fc_layer_params,
+            "preprocessing_layers": self.preprocessing_layers,
+            "preprocessing_combiner": self.preprocessing_combiner,
+            "activation": self.activation,
+        }
+        if self.recurrent:
+            return recurrent.make_critic(
+                observation_spec,
+                action_spec,
+                lstm_units=self.recurrent_lstm_units,
+                **arguments,
+            )
+        return networks.make_critic(observation_spec, action_spec, **arguments)
 
     def agent_ctor(
         self, train_step: Any, obs_spec: Any, action_spec: Any, time_step_spec: Any

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import signal
 import statistics
 import sys
@@ -45,13 +46,16 @@ def sample(system: System) -> dict[str, dict[str, float]]:
             total = used.setdefault(services.get(pid, "launcher and supervision"), {})
             for field, value in own.items():
                 total[field] = total.get(field, 0) + value
-    for path in system.experiment.root.rglob("*"):
-        with contextlib.suppress(OSError):
-            is_event_file = path.name.startswith("events.")
-            kind = "TensorBoard" if is_event_file else "other files"
-            total = used.setdefault(kind, {"mb": 0.0, "files": 0})
-            total["mb"] += path.stat().st_size / 1e6
-            total["files"] += 1
+    # Not rglob: it fails where a folder is removed meanwhile.
+    for folder, _, names in os.walk(system.experiment.root):
+        for name in names:
+            with contextlib.suppress(OSError):
+                size = (Path(folder) / name).stat().st_size
+                is_event_file = name.startswith("events.")
+                kind = "TensorBoard" if is_event_file else "other files"
+                total = used.setdefault(kind, {"mb": 0.0, "files": 0})
+                total["mb"] += size / 1e6
+                total["files"] += 1
     return used
 
 

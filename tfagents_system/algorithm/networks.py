@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Callable
 
 import tensorflow as tf
 from tf_agents.agents.ddpg import critic_network
@@ -47,7 +47,7 @@ def make_image_encoder(activation: str) -> tf.keras.Sequential:
     return tf.keras.Sequential([*layers, tf.keras.layers.Flatten()])
 
 
-def _preprocessing(
+def complete_preprocessing(
     observation_spec: Any, layers: Any, combiner: Any, activation: str
 ) -> tuple[Any, Any]:
     """Completes what the user gave to turn an observation into one float vector.
@@ -81,6 +81,18 @@ def _preprocessing(
     return layers, combiner
 
 
+# Output of an actor: a squashed normal, log(std) clipped as in the SAC authors' code.
+make_projection = functools.partial(
+    normal_projection_network.NormalProjectionNetwork,
+    mean_transform=None,
+    state_dependent_std=True,
+    # The archived system's; TF-Agents' default is 0.1.
+    init_means_output_factor=0.5,
+    std_transform=sac_agent.std_clip_transform,
+    scale_distribution=True,
+)
+
+
 def make_actor(
     observation_spec: Any,
     action_spec: Any,
@@ -103,18 +115,9 @@ def make_actor(
       activation: Keras activation of the hidden layers.
 
     Returns:
-      The network; log(std) is clipped to [-20, 2] as in the SAC authors' code.
+      The network; log(std) is clipped to [-20, 2].
     """
-    projection = functools.partial(
-        normal_projection_network.NormalProjectionNetwork,
-        mean_transform=None,
-        state_dependent_std=True,
-        # The archived system's; TF-Agents' default is 0.1.
-        init_means_output_factor=0.5,
-        std_transform=sac_agent.std_clip_transform,
-        scale_distribution=True,
-    )
-    layers, combiner = _preprocessing(
+    layers, combiner = complete_preprocessing(
         observation_spec, preprocessing_layers, preprocessing_combiner, activation
     )
     return actor_distribution_network.ActorDistributionNetwork(
@@ -124,46 +127,41 @@ def make_actor(
         preprocessing_combiner=combiner,
         fc_layer_params=tuple(fc_layer_params),
         activation_fn=tf.keras.activations.get(activation),
-        continuous_projection_net=projection,
+        continuous_projection_net=make_projection,
     )
 
 
-class CombiningCriticNetwork(network.Network):
-    """TF-Agents' critic behind layers that make one vector of an observation."""
+class EncodingCritic(network.Network):
+    """A critic behind layers that make one vector of an observation."""
 
     def __init__(
         self,
         input_tensor_spec: Any,
+        make_vector_critic: Callable[[tf.TensorSpec], network.Network],
         preprocessing_layers: Any,
         preprocessing_combiner: Any,
-        joint_fc_layer_params: tuple[int, ...],
-        activation: str = "relu",
-        name: str = "CombiningCriticNetwork",
+        name: str = "EncodingCritic",
     ) -> None:
-        """Builds the critic for the combined observation.
+        """Builds the critic for the encoded observation.
 
         Args:
           input_tensor_spec: `(observation_spec, action_spec)`.
+          make_vector_critic: Builds a critic for one vector in place of the
+            observation; called for each copy.
           preprocessing_layers: Nest of Keras layers like the observation, or None;
             EncodingNetwork copies layers, so critics share no weights.
           preprocessing_combiner: Keras layer from what these return, or from the
             observation, to one tensor, or None.
-          joint_fc_layer_params: Units of the hidden layers.
-          activation: Keras activation of the hidden layers.
           name: Name of the network.
         """
-        super().__init__(input_tensor_spec, state_spec=(), name=name)
-        observation_spec, action_spec = input_tensor_spec
-        self._encoder = encoding_network.EncodingNetwork(
-            observation_spec,
+        encoder = encoding_network.EncodingNetwork(
+            input_tensor_spec[0],
             preprocessing_layers=preprocessing_layers,
             preprocessing_combiner=preprocessing_combiner,
         )
-        self._critic = critic_network.CriticNetwork(
-            (self._encoder.create_variables(), action_spec),
-            joint_fc_layer_params=joint_fc_layer_params,
-            activation_fn=tf.keras.activations.get(activation),
-        )
+        critic = make_vector_critic(encoder.create_variables())
+        super().__init__(input_tensor_spec, state_spec=critic.state_spec, name=name)
+        self._encoder, self._critic = encoder, critic
 
     def call(
         self,
@@ -172,7 +170,7 @@ class CombiningCriticNetwork(network.Network):
         network_state: Any = (),
         training: bool = False,
     ) -> Any:
-        """Returns Q of shape (B,) and the unchanged network state."""
+        """Returns Q of shape (B,), or (B, T) of sequences, and the critic's state."""
         observation, action = inputs
         encoded, _ = self._encoder(observation, training=training)
         return self._critic(
@@ -181,6 +179,34 @@ class CombiningCriticNetwork(network.Network):
             network_state=network_state,
             training=training,
         )
+
+
+def with_preprocessing(
+    make_vector_critic: Callable[[tf.TensorSpec], network.Network],
+    observation_spec: Any,
+    action_spec: Any,
+    preprocessing_layers: Any,
+    preprocessing_combiner: Any,
+    activation: str,
+) -> network.Network:
+    """Builds a critic for any observation from one for vectors.
+
+    Args:
+      make_vector_critic: Builds it for the spec of a vector.
+      observation_spec: As for `make_critic`.
+      action_spec: The same.
+      preprocessing_layers: The same.
+      preprocessing_combiner: The same.
+      activation: The same.
+    """
+    layers, combiner = complete_preprocessing(
+        observation_spec, preprocessing_layers, preprocessing_combiner, activation
+    )
+    if layers is None and combiner is None:
+        return make_vector_critic(observation_spec)
+    return EncodingCritic(
+        (observation_spec, action_spec), make_vector_critic, layers, combiner
+    )
 
 
 def make_critic(
@@ -202,19 +228,19 @@ def make_critic(
       preprocessing_combiner: As for `make_actor`.
       activation: Keras activation of the hidden layers.
     """
-    layers, combiner = _preprocessing(
-        observation_spec, preprocessing_layers, preprocessing_combiner, activation
-    )
-    if layers is None and combiner is None:
+
+    def make_vector_critic(spec: tf.TensorSpec) -> network.Network:
         return critic_network.CriticNetwork(
-            (observation_spec, action_spec),
+            (spec, action_spec),
             joint_fc_layer_params=tuple(joint_fc_layer_params),
             activation_fn=tf.keras.activations.get(activation),
         )
-    return CombiningCriticNetwork(
-        (observation_spec, action_spec),
-        preprocessing_layers=layers,
-        preprocessing_combiner=combiner,
-        joint_fc_layer_params=tuple(joint_fc_layer_params),
-        activation=activation,
+
+    return with_preprocessing(
+        make_vector_critic,
+        observation_spec,
+        action_spec,
+        preprocessing_layers,
+        preprocessing_combiner,
+        activation,
     )
