@@ -195,6 +195,72 @@ def test_changed_learning_rate_is_applied(
     assert int(restored._critic_optimizer.iterations) == 2
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("linear", "linear", 0.5 * 3e-4),
+        ("linear", "constant", 3e-4),
+        ("constant", "linear", 0.5 * 3e-4),
+    ],
+)
+def test_learning_rate_schedule_goes_on_where_it_was(
+    pendulum: tuple[Any, Any, Any],
+    tmp_path: Path,
+    free_port: int,
+    before: str,
+    after: str,
+    expected: float,
+) -> None:
+    params, _, specs = pendulum
+    params.num_iter, params.num_steps_per_iter = 1, 4
+    params.learning_rate_schedule = before
+    experiment, codec = Experiment(tmp_path / "exp"), rows.RowCodec(specs)
+    agent = sac.build_agent(params, specs)
+    for seed in range(2):
+        agent.train(transition(codec, seed))
+    server = serve(experiment, codec, free_port)
+    assert save(experiment, agent, replay.connect(free_port), codec)
+    server.stop()
+    params.learning_rate_schedule = after
+    restored = sac.build_agent(params, specs)
+    assert checkpoint.restore_learner(experiment, restored) == 2
+    log_alpha = float(restored._log_alpha)
+    slots = restored._alpha_optimizer
+    rate = slots._decayed_lr(tf.float32)
+    assert float(rate) == pytest.approx(expected)
+    restored.train(transition(codec, 2))
+    assert int(slots.iterations) == 3
+    # Adam's step is at most about as long as the learning rate.
+    assert 0 < abs(float(restored._log_alpha) - log_alpha) < 1.5 * expected
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+def test_normalization_comes_back_and_cannot_be_switched(
+    pendulum: tuple[Any, Any, Any], tmp_path: Path, free_port: int, was_on: bool
+) -> None:
+    params, _, specs = pendulum
+    params.normalize_observations = was_on
+    experiment, codec = Experiment(tmp_path / "exp"), rows.RowCodec(specs)
+    agent = sac.build_agent(params, specs)
+    agent.train(transition(codec, 0))
+    server = serve(experiment, codec, free_port)
+    assert save(experiment, agent, replay.connect(free_port), codec)
+    server.stop()
+    restored = sac.build_agent(params, specs)
+    checkpoint.check_resume(experiment, restored, codec)
+    if was_on:
+        assert int(agent.normalizer.count.numpy()) == 8
+        for mine, theirs in zip(
+            restored.normalizer.variables, agent.normalizer.variables
+        ):
+            np.testing.assert_array_equal(mine, theirs)
+    params.normalize_observations = not was_on
+    message = f"normalize_observations {was_on}, not {not was_on}; set it back"
+    with pytest.raises(UserError, match=message) as error:
+        checkpoint.check_resume(experiment, sac.build_agent(params, specs), codec)
+    assert "\n" not in str(error.value)
+
+
 @pytest.fixture
 def two_generations(
     begun: tuple[Experiment, rows.RowCodec, Any], free_port: int

@@ -33,6 +33,10 @@ def test_defaults_are_the_archived_systems(load: Load) -> None:
     assert params.actor_fc_layer_params == (256, 256)
     assert params.critic_joint_fc_layer_params == (256, 256)
     assert params.preprocessing_combiner is None
+    assert params.preprocessing_layers is None
+    assert params.activation == "relu"
+    assert params.learning_rate_schedule == "constant"
+    assert params.normalize_observations is False
     assert params.recurrent is False
     assert params.recurrent_sequence_length == 20
     assert (params.num_iter, params.num_steps_per_iter) == (1000, 50)
@@ -96,6 +100,12 @@ def test_json_overrides_attributes_by_name(load: Load) -> None:
         ("seed_sac_buffer", 1, "must be of type bool"),
         ("n_step_returns", 0, "greater than 0"),
         ("gradient_clipping", -1.0, "greater than 0"),
+        ("learning_rate_schedule", "exponential", "one of constant, linear, cosine"),
+        ("activation", "rleu", "must be one of elu, .*relu"),
+        ("normalize_observations", 1, "must be of type bool"),
+        ("preprocessing_layers", {"obs": "conv"}, "must be a Keras layer, or a nest"),
+        ("preprocessing_layers", [], "must be a Keras layer, or a nest"),
+        ("preprocessing_combiner", "concat", "must be a Keras layer"),
     ],
 )
 def test_bad_override_is_one_clear_line(

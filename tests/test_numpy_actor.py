@@ -14,7 +14,7 @@ from tf_agents.trajectories import time_step as ts
 
 from tfagents_system import acting
 from tfagents_system.algorithm import sac
-from tfagents_system.algorithm.numpy_actor import NumpyActor
+from tfagents_system.algorithm.numpy_actor import ACTIVATIONS, NumpyActor
 from tfagents_system.algorithm.specs import Specs
 
 ACTIONS = {
@@ -125,6 +125,42 @@ def test_workers_with_different_generators_explore_differently(
         actions.append([policy.act(time_step) for _ in range(5)])
     assert not np.allclose(actions[0], actions[1])
     np.testing.assert_array_equal(actions[0], actions[2])
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS, key=lambda f: f.__name__))
+def test_activations_are_those_of_keras(name: Any) -> None:
+    x = np.linspace(-100, 100, 20_001).astype(np.float32)
+    with np.errstate(over="raise", invalid="raise"):
+        result = ACTIVATIONS[name](x)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, name(tf.constant(x)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("activation", "is_numpy"),
+    [("tanh", True), ("elu", True), ("gelu", True), ("swish", True), ("mish", False)],
+)
+def test_any_activation_and_normalization_acts_as_the_tf_policy(
+    load: Callable[..., Any], activation: str, is_numpy: bool
+) -> None:
+    agent = build(
+        load, ACTIONS["unit"], activation=activation, normalize_observations=True
+    )
+    for variable in agent._actor_network.variables:
+        variable.assign(variable / 4)
+    agent.normalizer.means[0].assign([-5.0, 5.0, 0.0, 100.0, 2.0])
+    agent.normalizer.variances[0].assign([25.0, 0.04, 1.0, 1.0, 1e-6])
+    assert (NumpyActor.of(agent.policy) is not None) == is_numpy
+    greedy = greedy_policy.GreedyPolicy(agent.policy)
+    policy = acting.make_policy(greedy, np.random.default_rng(0))
+    rng = np.random.default_rng(1)
+    observations = rng.normal([-5, 5, 0, 100, 2], 2, (20, 5)).astype(np.float32)
+    expected = greedy.action(ts.restart(tf.constant(observations), 20)).action
+    assert np.mean(np.abs(expected) < 0.99) > 0.3  # tanh does not hide all.
+    for observation, action in zip(observations, expected):
+        np.testing.assert_allclose(
+            policy.act(ts.restart(observation)), action, atol=1e-5
+        )
 
 
 CUSTOM_ACTORS = {

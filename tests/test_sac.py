@@ -35,6 +35,12 @@ def build(load: Callable[..., Any], specs: Specs, **train_params: Any) -> Any:
         ("actor_learning_rate", 0.125, lambda a: a._actor_optimizer.learning_rate),
         ("critic_learning_rate", 0.125, lambda a: a._critic_optimizer.learning_rate),
         ("alpha_learning_rate", 0.125, lambda a: a._alpha_optimizer.learning_rate),
+        ("normalize_observations", True, lambda a: a.normalizer is not None),
+        (
+            "activation",
+            "tanh",
+            lambda a: a._actor_network._encoder.layers[-1].activation.__name__,
+        ),
         (
             "actor_fc_layer_params",
             [5],
@@ -58,6 +64,50 @@ def test_attribute_reaches_the_agent(
     changed = read(build(load, pendulum[2], **{name: value}))
     assert np.all(changed == value)
     assert np.any(default != value)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "fractions"),
+    [
+        ("constant", [1, 1, 1, 1, 1]),
+        ("linear", [1, 0.75, 0.5, 0.25, 0]),
+        ("cosine", [(1 + np.cos(np.pi * step / 4)) / 2 for step in range(5)]),
+    ],
+)
+def test_learning_rates_follow_their_schedule_to_the_end_of_training(
+    load: Callable[..., Any],
+    pendulum: tuple[Any, Any, Specs],
+    monkeypatch: pytest.MonkeyPatch,
+    schedule: str,
+    fractions: list[float],
+) -> None:
+    # With gradient descent a bias moves by the learning rate times its gradient.
+    monkeypatch.setattr(tf.keras.optimizers, "Adam", tf.keras.optimizers.SGD)
+    rates = {"actor": 0.5, "critic": 0.25, "alpha": 0.125}
+    agent = build(
+        load,
+        pendulum[2],
+        learning_rate_schedule=schedule,
+        num_iter=2,
+        num_steps_per_iter=2,
+        **{f"{name}_learning_rate": rate for name, rate in rates.items()},
+    )
+    applied: list[tuple[float, float]] = []
+    apply = agent._apply_gradients
+
+    def record(gradients: Any, variables: Any, optimizer: Any) -> None:
+        before = variables[-1].numpy()
+        apply(gradients, variables, optimizer)
+        step = before - variables[-1].numpy()
+        applied.append((float(np.sum(step)), float(np.sum(gradients[-1]))))
+
+    agent._apply_gradients = record
+    for fraction in fractions:
+        agent.train(batch(RowCodec(pendulum[2]), 4, 1.0))
+        for name, (step, gradient) in zip(("critic", "actor", "alpha"), applied):
+            expected = rates[name] * fraction * gradient
+            np.testing.assert_allclose(step, expected, rtol=1e-3, atol=1e-5)
+        applied.clear()
 
 
 def batch(codec: RowCodec, count: int, discount: float) -> Any:
