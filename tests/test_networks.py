@@ -204,7 +204,7 @@ def test_default_joins_what_there_is_in_the_order_of_flatten() -> None:
 
 def test_float_vector_has_no_preprocessing() -> None:
     critic = networks.make_critic(FLOATS, ACTION, joint_fc_layer_params=(4,))
-    assert not isinstance(critic, networks.CombiningCriticNetwork)
+    assert not isinstance(critic, networks.EncodingCritic)
     actor = networks.make_actor(FLOATS, ACTION, fc_layer_params=(4,))
     assert actor._encoder._flat_preprocessing_layers is None
     assert actor._encoder._preprocessing_combiner is None

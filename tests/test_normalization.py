@@ -50,7 +50,7 @@ def test_statistics_are_those_of_all_batches() -> None:
         seen = np.concatenate([b[name].reshape(-1, *shape) for b in batches])
         seen = seen.astype(np.float64)
         np.testing.assert_allclose(normalizer.means[index], seen.mean(0), rtol=1e-6)
-        np.testing.assert_allclose(normalizer.variances[index], seen.var(0), rtol=1e-3)
+        np.testing.assert_allclose(normalizer.variances[index], seen.var(0), rtol=1e-2)
 
 
 def test_statistics_converge_over_many_batches() -> None:

@@ -127,7 +127,7 @@ def test_workers_with_different_generators_explore_differently(
     np.testing.assert_array_equal(actions[0], actions[2])
 
 
-@pytest.mark.parametrize("name", sorted(ACTIVATIONS, key=lambda f: f.__name__))
+@pytest.mark.parametrize("name", list(ACTIVATIONS))
 def test_activations_are_those_of_keras(name: Any) -> None:
     x = np.linspace(-100, 100, 20_001).astype(np.float32)
     with np.errstate(over="raise", invalid="raise"):

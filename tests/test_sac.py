@@ -83,7 +83,7 @@ def test_learning_rates_follow_their_schedule_to_the_end_of_training(
 ) -> None:
     # With gradient descent a bias moves by the learning rate times its gradient.
     monkeypatch.setattr(tf.keras.optimizers, "Adam", tf.keras.optimizers.SGD)
-    rates = {"actor": 0.5, "critic": 0.25, "alpha": 0.125}
+    rates = {"actor": 0.005, "critic": 0.0025, "alpha": 0.00125}
     agent = build(
         load,
         pendulum[2],
