@@ -63,6 +63,12 @@ def recall_episode(act: Callable[[ts.TimeStep], Any], cue: float) -> list[Any]:
     return steps
 
 
+def recall_return(policy: acting.Policy, cue: float) -> float:
+    """Returns the return of an episode in which a policy is shown a cue."""
+    policy.reset()
+    return float(sum(step[2] for step in recall_episode(policy.act, cue)))
+
+
 @pytest.mark.timeout(300)
 def test_an_lstm_learns_what_no_memoryless_policy_can(recurrent_params: Any) -> None:
     specs = Specs(VECTOR, ACTION)
@@ -83,15 +89,15 @@ def test_an_lstm_learns_what_no_memoryless_policy_can(recurrent_params: Any) -> 
     )
     dataset = sequences.repeat().shuffle(1000).batch(32, drop_remainder=True)
     steps = GradientSteps(agent, codec, dataset)
-    steps.run(300)
-    assert np.isfinite(list(steps.diagnose().values())).all()
     policy = acting.make_policy(greedy_policy.GreedyPolicy(agent.policy), rng)
-    returns = []
-    for cue in (-1.0, 1.0):
-        policy.reset()
-        returns.append(sum(step[2] for step in recall_episode(policy.act, cue)))
     # Without a memory one of the two cues costs at least 1 a step, 5 in all.
-    assert min(returns) > -2.5
+    for _ in range(10):
+        steps.run(200)
+        assert np.isfinite(list(steps.diagnose().values())).all()
+        policy.refresh()
+        if (worst := min(recall_return(policy, cue) for cue in (-1.0, 1.0))) > -2.5:
+            break
+    assert worst > -2.5
 
 
 @pytest.mark.parametrize("observation", [VECTOR, NESTED], ids=["vector", "nested"])

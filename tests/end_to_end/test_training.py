@@ -237,7 +237,11 @@ def check_done(run: Run) -> None:
     kept = policy_export.list_checkpoints(run.experiment)
     newest = [f"policy_checkpoint_{step:010d}" for step in range(6400, 8001, 400)]
     assert kept[-5:] == newest
-    assert set(kept[:-5]) <= {policy_export.best_checkpoint(run.experiment)}
+    # One more: the best when the learner last cleared up. The final evaluation, which
+    # comes later, may have found a better one.
+    assert len(kept) <= 6
+    best = policy_export.best_checkpoint(run.experiment)
+    assert best in kept
     again = run.call("launch_training.sh", run.variables)
     assert again.returncode == 0
     assert "already complete" in again.stdout
