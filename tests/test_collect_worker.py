@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import reverb
+import tensorflow as tf
 
 from tfagents_system.algorithm import sac
 from tfagents_system.dataflow import replay, variables
@@ -36,13 +36,14 @@ def test_a_new_policy_is_taken_over_within_an_episode(
     client = replay.connect(free_port)
     publisher = variables.PolicyPublisher(client)
     agent = sac.build_agent(params, specs)
-    arrays = [variable.numpy() for variable in variables.policy_variables(agent)]
+    policy_variables = variables.policy_variables(agent)
+    initial = policy_variables.read()
     # The mean is far beyond tanh's range: the newer policy always acts with the bound.
-    newer = [
-        np.full_like(array, 50.0 if "bias" in variable.name else 0.0)
-        for array, variable in zip(arrays, variables.policy_variables(agent))
-    ]
-    publisher.publish(variables.PublishedPolicy(1, arrays))
+    for variable in agent.collect_policy.variables():
+        value = 50.0 if "bias" in variable.name else 0.0
+        variable.assign(tf.fill(variable.shape, value))
+    newer = policy_variables.read()
+    publisher.publish(variables.PublishedPolicy(1, initial))
     actions: list[float] = []
 
     def watch(transition: Any) -> None:

@@ -71,6 +71,7 @@ def recall_return(policy: acting.Policy, cue: float) -> float:
 
 @pytest.mark.timeout(300)
 def test_an_lstm_learns_what_no_memoryless_policy_can(recurrent_params: Any) -> None:
+    tf.keras.utils.set_random_seed(0)
     specs = Specs(VECTOR, ACTION)
     agent = sac.build_agent(recurrent_params, specs)
     agent.num_shards = 2

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.compat.proto import summary_pb2
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 if TYPE_CHECKING:
     from tfagents_system.processes.startup import Status
@@ -51,23 +53,33 @@ class ScalarWriter:
         On a full disk they are lost, and that is logged: training goes on.
         """
         last_train_step, last_env_step = self._last
+        by_train_step = {tag: v for tag, v in scalars.items() if v is not None}
+        by_env_step = {
+            tag.replace("/", "_vs_env_step/", 1): value
+            for tag, value in by_train_step.items()
+        }
         try:
-            with self._writer.as_default():
-                for tag, value in scalars.items():
-                    if value is None:
-                        continue
-                    group, _, name = tag.partition("/")
-                    if train_step >= last_train_step:
-                        tf.summary.scalar(tag, value, step=train_step)
-                    if env_step >= last_env_step:
-                        tag = f"{group}_vs_env_step/{name}"
-                        tf.summary.scalar(tag, value, step=env_step)
+            if train_step >= last_train_step:
+                self._write(by_train_step, train_step)
+            if env_step >= last_env_step:
+                self._write(by_env_step, env_step)
         except tf.errors.OpError as error:
             logger.warning("summaries not written: %s", error.message)
             return
         self._last = max(train_step, last_train_step), max(env_step, last_env_step)
         written: dict[str, Any] = {self._key: self._last}
         self._status.update(**written)
+
+    def _write(self, scalars: Mapping[str, float], step: int) -> None:
+        # Not tf.summary.scalar: TensorFlow keeps every Python number that it has ever
+        # made a tensor of.
+        summary = summary_pb2.Summary()
+        for tag, value in scalars.items():
+            summary.MergeFrom(scalar_pb(tag, value))
+        with self._writer.as_default():
+            tf.summary.experimental.write_raw_pb(
+                summary.SerializeToString(), np.asarray(step, np.int64)
+            )
 
     def flush(self) -> None:
         """Writes what is buffered to disk."""

@@ -81,7 +81,13 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # Stop the training too.
     with tempfile.TemporaryDirectory(prefix="sac_soak_") as folder:
         config = make_config(train_steps=100_000_000)
-        config["train_params"]["n_episodes_in_buffer"] = 50  # Full soon.
+        # Full soon; a checkpoint every 1,000 gradient steps, some seconds.
+        config["train_params"].update(
+            n_episodes_in_buffer=50,
+            num_steps_per_iter=1000,
+            n_train_episodes_per_iter=5,
+            num_iter=100_000,
+        )
         system = System(Path(folder), config, {"SAC_NUM_COLLECT_WORKERS": 2})
         try:
             system.wait_for_train_step(1)

@@ -21,6 +21,7 @@ from tfagents_system.algorithm.normalization import (
     NumpyNormalizer,
     ObservationNormalizer,
 )
+from tfagents_system.packed_variables import PackedVariables
 
 Array = NDArray[np.float32]
 
@@ -76,7 +77,10 @@ class NumpyActor:
         """
         self._normalizer = None if normalizer is None else NumpyNormalizer(normalizer)
         self._is_nested = is_nested
-        self._layers = [*hidden_layers, mean_layer, log_std_layer]
+        layers = [*hidden_layers, mean_layer, log_std_layer]
+        self._weights = PackedVariables(
+            [weight for layer in layers for weight in (layer.kernel, layer.bias)]
+        )
         self._activations = [ACTIVATIONS[layer.activation] for layer in hidden_layers]
         low, high = (
             np.broadcast_to(bound, action_spec.shape).astype(np.float32)
@@ -138,9 +142,8 @@ class NumpyActor:
 
     def read_weights(self) -> None:
         """Copies the weights as they are now."""
-        *self._hidden, self._mean, self._log_std = (
-            (np.array(layer.kernel), np.array(layer.bias)) for layer in self._layers
-        )
+        arrays = self._weights.read_arrays()
+        *self._hidden, self._mean, self._log_std = zip(arrays[::2], arrays[1::2])
         if self._normalizer is not None:
             self._normalizer.read_statistics()
 

@@ -5,29 +5,27 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import reverb
-import tensorflow as tf
 from numpy.typing import NDArray
 from tf_agents.agents import tf_agent
 
 from tfagents_system.dataflow import replay
+from tfagents_system.packed_variables import PackedVariables
 
 RETRY_SECS = 1.0
 logger = logging.getLogger(__name__)
 
 
-def policy_variables(agent: tf_agent.TFAgent) -> list[tf.Variable]:
-    """Returns what acting needs, in the order in which it is published."""
+def policy_variables(agent: tf_agent.TFAgent) -> PackedVariables:
+    """Returns what acting needs, as it is published."""
     variables = {
         id(variable): variable
         for policy in (agent.collect_policy, agent.policy)
         for variable in policy.variables()
     }
-    return list(variables.values())
+    return PackedVariables(list(variables.values()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,11 +34,11 @@ class PublishedPolicy:
 
     Attributes:
       train_step: Gradient steps that made it.
-      arrays: Values of `policy_variables`.
+      packed: What `policy_variables` holds.
     """
 
     train_step: int
-    arrays: Sequence[NDArray[Any]]
+    packed: NDArray[np.uint8]
 
 
 class PolicyPublisher:
@@ -61,7 +59,7 @@ class PolicyPublisher:
         while True:
             try:
                 self._client.insert(
-                    [np.int64(policy.train_step), *policy.arrays],
+                    [np.int64(policy.train_step), policy.packed],
                     {replay.VARIABLES_TABLE: 1.0},
                 )
                 return
@@ -86,11 +84,5 @@ def pull_policy(client: reverb.Client) -> PublishedPolicy | None:
         logger.warning("policy not pulled: %s", error)
         return None
     # Reverb adds a leading dimension of one time step.
-    train_step, *arrays = (array[0] for array in sample.data)
-    return PublishedPolicy(int(train_step), arrays)
-
-
-def assign(variables: Sequence[tf.Variable], policy: PublishedPolicy) -> None:
-    """Assigns a pulled policy to the variables of an agent built the same way."""
-    for variable, array in zip(variables, policy.arrays):
-        variable.assign(array)
+    train_step, packed = (array[0] for array in sample.data)
+    return PublishedPolicy(int(train_step), packed)

@@ -168,7 +168,7 @@ class CollectWorker:
         policy = variables.pull_policy(self._client)
         if policy is None:
             return info, False
-        variables.assign(self._variables, policy)
+        self._variables.assign(policy.packed)
         if self._has_policy:
             self._policy_lag = max(0, policy.train_step - self._train_step)
         self._has_policy = True

@@ -112,8 +112,8 @@ class Learner:
         """Publishes the policy as it is now."""
         from tfagents_system.dataflow import variables
 
-        arrays = [variable.numpy() for variable in self._variables]
-        self._publisher.publish(variables.PublishedPolicy(self.train_step, arrays))
+        packed = self._variables.read()
+        self._publisher.publish(variables.PublishedPolicy(self.train_step, packed))
 
     def train(self) -> None:
         """Runs iterations until training is complete or `stop` is called."""
