@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes requirements.lock (what the project runs with) and requirements-dev.lock
-# (the same plus what checks and tests it) from pyproject.toml:
+# (the same plus every extra, and what checks and tests it) from pyproject.toml:
 #
 #     scripts/lock.sh [option of `uv pip compile` ...]
 #
@@ -33,5 +33,5 @@ compile() {
 }
 
 compile --output-file requirements.lock "$@"
-compile --extra dev --constraints requirements.lock \
+compile --all-extras --constraints requirements.lock \
   --output-file requirements-dev.lock "$@"
