@@ -1,0 +1,68 @@
+"""What may be missing when an environment is loaded by name, and what to type then."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from typing import Any
+
+from tfagents_system.errors import UserError
+
+#: The optional dependencies of pyproject.toml, by name.
+REQUIREMENTS = {
+    "dm_control": "dm_control>=1.0.30",
+    "gymnasium": "gymnasium[mujoco]>=1.0,<1.2",
+}
+
+
+class UnknownName(LookupError):
+    """A library has no environment of that name."""
+
+
+def pip_command(requirement: str) -> str:
+    """Returns the command that installs a requirement for this Python."""
+    return f"{sys.executable} -m pip install '{requirement}'"
+
+
+def is_installed(package: str) -> bool:
+    """Returns whether a package can be imported, without doing it."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ValueError:  # Somebody put None in its place.
+        return False
+
+
+def missing(extra: str, name: str, package: str) -> UserError:
+    """Returns the error for an environment whose package is not installed.
+
+    Args:
+      extra: Which of `REQUIREMENTS` has it.
+      name: The environment's.
+      package: What is missing.
+    """
+    return UserError(
+        f"{name} needs {package}, which is not installed: "
+        f"{pip_command(REQUIREMENTS[extra])}"
+    )
+
+
+def import_extra(extra: str, name: str) -> Any:
+    """Imports an optional package.
+
+    Args:
+      extra: Its name, one of `REQUIREMENTS`.
+      name: The environment that needs it.
+
+    Returns:
+      The module.
+
+    Raises:
+      UserError: It is not installed.
+    """
+    try:
+        return importlib.import_module(extra)
+    except ModuleNotFoundError as error:
+        if error.name != extra:
+            raise
+        raise missing(extra, name, extra) from error
