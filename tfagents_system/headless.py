@@ -6,6 +6,12 @@ import ctypes.util
 import os
 import sys
 
+#: What a machine without a screen needs for MuJoCo's pictures.
+MUJOCO_HINT = (
+    "see that MuJoCo can: apt install libegl1 libgl1-mesa-dri libopengl0, and set "
+    "MUJOCO_GL to egl"
+)
+
 
 def render_without_screen() -> None:
     """Sets what libraries read when they are imported; a user's own settings stay.
@@ -16,8 +22,13 @@ def render_without_screen() -> None:
     """
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
-    if sys.platform != "linux" or os.environ.get("DISPLAY"):
+    if (
+        sys.platform != "linux"
+        or os.environ.get("DISPLAY")
+        or "MUJOCO_GL" in os.environ
+    ):
         return
     for backend, library in (("egl", "EGL"), ("osmesa", "OSMesa")):
-        if "MUJOCO_GL" not in os.environ and ctypes.util.find_library(library):
+        if ctypes.util.find_library(library):
             os.environ["MUJOCO_GL"] = backend
+            return

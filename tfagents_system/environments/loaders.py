@@ -11,10 +11,12 @@ from __future__ import annotations
 import copy
 import difflib
 import importlib
+import random
 import sys
 from typing import Any, Callable
 
 import gym
+import numpy as np
 from tf_agents.environments import py_environment, suite_gym
 
 from tfagents_system.environments import dm_control_env, extras, gymnasium_env
@@ -57,7 +59,7 @@ def wrap(env: object, *, seed: int | None = None) -> py_environment.PyEnvironmen
             wrapped.seed(seed)
         return wrapped
     if _is_instance(env, "gymnasium", "Env"):
-        return gymnasium_env.GymnasiumEnv(env, seed)  # type: ignore[arg-type]
+        return gymnasium_env.GymnasiumEnv(env, seed)
     if _is_instance(env, "dm_env", "Environment"):
         return dm_control_env.DmControlEnv(env)
     raise UserError(
@@ -86,7 +88,8 @@ def load(
         gymnasium (`HalfCheetah-v5`), looked up in this order; with `gym/` or
         `gymnasium/` before it, only there. Or `dm_control/<domain>-<task>`. An id
         that a module registers: `my_module:MyEnv-v0`.
-      seed: Seed of the environment; None: its own choice.
+      seed: Seed of the environment; None: its own choice. PyBullet's also seeds
+        Python's and NumPy's global generators, which some of them draw from.
       max_episode_steps: Time limit in env steps; None: the environment's own.
       **kwargs: For the environment's constructor, or dm_control's `suite.load`.
 
@@ -197,6 +200,10 @@ def _load_gym(
     if max_episode_steps is not None:
         # Not TF-Agents' argument of that name: gym's own limit would stay.
         spec.max_episode_steps = max_episode_steps
+    if seed is not None and str(spec.entry_point).startswith("pybullet_envs"):
+        # The Minitaur's masses and friction are drawn from the global generators.
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
     return wrap(spec.make(**kwargs), seed=seed)
 
 
@@ -212,7 +219,8 @@ def _unknown(name: str, env_id: str) -> UserError:
     importlib.import_module("pybullet_envs")
     specs = list(gym.envs.registry.all())
     known = {spec.id for spec in specs if not _is_mujoco_py(spec)}
-    known.update(gymnasium_env.ids())
+    dead = {spec.id for spec in specs} - known
+    known.update(env_id for env_id in gymnasium_env.ids() if env_id not in dead)
     known.update(f"dm_control/{task}" for task in dm_control_env.names())
     wanted = name if name.startswith("dm_control/") else env_id
     matches = difflib.get_close_matches(wanted, sorted(known), n=3)
