@@ -644,3 +644,23 @@ def test_what_mujoco_renders_with(variables: dict[str, str], expected: str) -> N
         check=True,
     )
     assert result.stdout.strip() == expected
+
+
+def test_mujoco_without_its_opengl_libraries_says_what_to_install() -> None:
+    code = (
+        "import ctypes, ctypes.util; ctypes.util.find_library = lambda name: None;"
+        "from tfagents_system.environments import loaders;"
+        "from tfagents_system.errors import run_command;"
+        "run_command(lambda: loaders.load('HalfCheetah-v5'))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        env={**os.environ, "MUJOCO_GL": "osmesa"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last_line = result.stderr.splitlines()[-1]
+    assert last_line.startswith("error: MuJoCo cannot be imported with MUJOCO_GL=osmes")
+    assert "apt install libegl1" in last_line

@@ -6,10 +6,10 @@ import ctypes.util
 import os
 import sys
 
-#: What a machine without a screen needs for MuJoCo's pictures.
+#: What to do where MuJoCo cannot make pictures.
 MUJOCO_HINT = (
-    "see that MuJoCo can: apt install libegl1 libgl1-mesa-dri libopengl0, and set "
-    "MUJOCO_GL to egl"
+    "to render without a screen: apt install libegl1 libgl1-mesa-dri libopengl0, and "
+    "set MUJOCO_GL=egl"
 )
 
 
@@ -28,7 +28,9 @@ def render_without_screen() -> None:
         or "MUJOCO_GL" in os.environ
     ):
         return
-    for backend, library in (("egl", "EGL"), ("osmesa", "OSMesa")):
-        if ctypes.util.find_library(library):
-            os.environ["MUJOCO_GL"] = backend
-            return
+    # With a backend whose libraries are missing MuJoCo cannot even be imported.
+    has = ctypes.util.find_library
+    if has("EGL") and (has("OpenGL") or has("GL")):
+        os.environ["MUJOCO_GL"] = "egl"
+    elif has("OSMesa"):
+        os.environ["MUJOCO_GL"] = "osmesa"

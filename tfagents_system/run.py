@@ -146,7 +146,7 @@ class VideoRecorder:
             traceback.print_exc()
             raise UserError(
                 f"rendering failed, see above: {type(error).__name__}; use --no_video"
-                + (f", or {headless.MUJOCO_HINT}" if "mujoco" in sys.modules else "")
+                + (f"; {headless.MUJOCO_HINT}" if "mujoco" in sys.modules else "")
             ) from error
         if frame.ndim != 3:
             raise UserError(

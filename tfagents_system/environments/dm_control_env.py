@@ -91,6 +91,7 @@ def load(
       UnknownName: There is no such task.
     """
     extras.import_extra("dm_control", f"dm_control/{name}")
+    extras.import_mujoco("dm_control", f"dm_control/{name}")
     if name not in names():
         raise extras.UnknownName(name)
     from dm_control import suite

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 from typing import Any
 
+from tfagents_system import headless
 from tfagents_system.errors import UserError
 
 #: The optional dependencies of pyproject.toml, by name.
@@ -66,3 +68,26 @@ def import_extra(extra: str, name: str) -> Any:
         if error.name != extra:
             raise
         raise missing(extra, name, extra) from error
+
+
+def import_mujoco(extra: str, name: str) -> None:
+    """Imports MuJoCo, which loads the OpenGL libraries that MUJOCO_GL names.
+
+    Args:
+      extra: Which of `REQUIREMENTS` has it.
+      name: The environment that needs it.
+
+    Raises:
+      UserError: It or the libraries are not installed.
+    """
+    try:
+        importlib.import_module("mujoco")
+    except ModuleNotFoundError as error:
+        if error.name != "mujoco":
+            raise
+        raise missing(extra, name, "mujoco") from error
+    except (AttributeError, ImportError) as error:  # The former is PyOpenGL's way.
+        raise UserError(
+            f"MuJoCo cannot be imported with MUJOCO_GL="
+            f"{os.environ.get('MUJOCO_GL', '')}; unset it, or {headless.MUJOCO_HINT}"
+        ) from error

@@ -233,6 +233,8 @@ def load(
     spec = gymnasium.registry.get(name)
     if spec is None:
         raise extras.UnknownName(name)
+    if "mujoco" in str(spec.entry_point):
+        extras.import_mujoco("gymnasium", name)
     try:
         creator = spec.entry_point
         if not callable(creator):
@@ -248,14 +250,12 @@ def load(
             **kwargs,
         )
     except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
-        raise _needs_package(name, str(spec.entry_point), error) from error
+        raise _needs_package(name, error) from error
     return GymnasiumEnv(env, seed)
 
 
-def _needs_package(name: str, entry_point: str, error: Exception) -> UserError:
-    """Finds out which packages an environment of gymnasium's own lacks."""
-    if "mujoco" in entry_point:
-        return extras.missing("gymnasium", name, "mujoco")
+def _needs_package(name: str, error: Exception) -> UserError:
+    """Finds out which packages an environment lacks besides MuJoCo."""
     message = str(error).partition("\n")[0]
     extra = re.search(r"gymnasium\[([\w-]+)\]", message)
     if extra:
