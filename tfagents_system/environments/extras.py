@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from tfagents_system import headless
@@ -13,8 +14,8 @@ from tfagents_system.errors import UserError
 
 #: The optional dependencies of pyproject.toml, by name.
 REQUIREMENTS = {
-    "dm_control": "dm_control>=1.0.30",
-    "gymnasium": "gymnasium[mujoco]>=1.0,<1.2",
+    "dm_control": ["dm_control>=1.0.30", "mujoco<3.4"],
+    "gymnasium": ["gymnasium[mujoco]>=1.0,<1.2", "mujoco<3.4"],
 }
 
 
@@ -22,9 +23,10 @@ class UnknownName(LookupError):
     """A library has no environment of that name."""
 
 
-def pip_command(requirement: str) -> str:
-    """Returns the command that installs a requirement for this Python."""
-    return f"{sys.executable} -m pip install '{requirement}'"
+def pip_command(requirements: Iterable[str]) -> str:
+    """Returns the command that installs requirements for this Python."""
+    quoted = " ".join(f"'{requirement}'" for requirement in requirements)
+    return f"{sys.executable} -m pip install {quoted}"
 
 
 def is_installed(package: str) -> bool:

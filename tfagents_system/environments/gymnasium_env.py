@@ -259,9 +259,9 @@ def _needs_package(name: str, error: Exception) -> UserError:
     message = str(error).partition("\n")[0]
     extra = re.search(r"gymnasium\[([\w-]+)\]", message)
     if extra:
-        requirement = extras.REQUIREMENTS["gymnasium"].replace("mujoco", extra[1])
+        ours = extras.REQUIREMENTS["gymnasium"][0]
         return UserError(
             f"{name} needs packages that are not installed: "
-            f"{extras.pip_command(requirement)}"
+            f"{extras.pip_command([ours.replace('mujoco', extra[1])])}"
         )
     return UserError(f"{name} cannot be made: {type(error).__name__}: {message}")
