@@ -97,6 +97,22 @@ apt_install() {
     install --no-install-recommends "$@" </dev/null >/dev/null
 }
 
+# The tests render with MuJoCo, which needs more than a machine without a screen has.
+ensure_egl() {
+  local packages=(libegl1 libgl1-mesa-dri libopengl0)
+  if ! on_linux || compgen -G '/usr/lib*/*/libEGL.so.1' >/dev/null; then
+    return
+  fi
+  if ((EUID == 0)) && command -v apt-get >/dev/null; then
+    say "installing the packages ${packages[*]}"
+    apt_install "${packages[@]}" 2>/dev/null ||
+      { apt-get -qq update </dev/null >/dev/null && apt_install "${packages[@]}"; } ||
+      true
+  fi
+  compgen -G '/usr/lib*/*/libEGL.so.1' >/dev/null ||
+    say "tests that render with MuJoCo will fail: apt install ${packages[*]}"
+}
+
 # Twice quiet: a pip that is not set up for this project's sake may warn a lot.
 pip_install() {
   PIP_ROOT_USER_ACTION=ignore "$venv/bin/python" -I -m pip install -qq \
@@ -166,6 +182,9 @@ set_up_venv() {
   fi
   rm -f -- "$stamp"
   install_packages "$lock"
+  if [[ $mode == dev ]]; then
+    ensure_egl
+  fi
   printf '%s\n' "$mode $version $hash" >"$stamp"
   say 'done'
   if ! on_linux; then

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +10,11 @@ from typing import Any, Callable
 
 import pytest
 
+from tfagents_system.headless import render_without_screen
 from tfagents_system.quiet import quiet_imports
 
-# The classic environments of gym render without a screen; no test may use a proxy.
-os.environ["SDL_VIDEODRIVER"] = "dummy"
-os.environ["SDL_AUDIODRIVER"] = "dummy"
 quiet_imports()
+render_without_screen()
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

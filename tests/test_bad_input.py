@@ -108,6 +108,14 @@ def env_ctor(body: str) -> str:
     )
 
 
+def loads(name: str, **kwargs: Any) -> str:
+    """Returns a params file that loads an environment by its name."""
+    return env_ctor(
+        "from tfagents_system.environments import loaders\n"
+        f"return loaders.load({name!r}, **{kwargs!r})"
+    )
+
+
 def pendulum_whose(change: str) -> str:
     """Returns a params file whose environment is changed before it is returned."""
     return env_ctor(
@@ -250,8 +258,26 @@ CASES: dict[str, Callable[[Attempt], Result]] = {
     ),
     # The environment.
     "env-ctor": lambda a: a.prepare(env_ctor("raise OSError('no simulator')")),
-    "gym-env": lambda a: a.prepare(
-        env_ctor("import gym\nreturn gym.make('Pendulum-v1')")
+    "no-environment": lambda a: a.prepare(env_ctor("return None")),
+    "env-name": lambda a: a.prepare(loads("Pendulm-v1")),
+    "mujoco-py": lambda a: a.prepare(loads("Ant-v2")),
+    "missing-package": lambda a: a.prepare(
+        env_ctor(
+            "import sys, pybullet_envs\n"
+            "from unittest import mock\n"
+            "from tfagents_system.environments import loaders\n"
+            "with mock.patch.dict(sys.modules, gymnasium=None):\n"
+            "    return loaders.load('HalfCheetah-v5')"
+        )
+    ),
+    "time-limit-zero": lambda a: a.prepare(loads("Pendulum-v1", max_episode_steps=0)),
+    "space": lambda a: a.prepare(
+        env_ctor(
+            "import gymnasium\n"
+            "env = gymnasium.make('Pendulum-v1')\n"
+            "env.observation_space = gymnasium.spaces.Text(5)\n"
+            "return env"
+        )
     ),
     "discrete": lambda a: a.prepare(
         PENDULUM_PARAMS.replace("Pendulum-v1", "CartPole-v1")
@@ -263,6 +289,9 @@ CASES: dict[str, Callable[[Attempt], Result]] = {
         pendulum_whose(
             "env.action_spec = lambda: array_spec.BoundedArraySpec((1,), 'float32')"
         )
+    ),
+    "reset-ends": lambda a: a.prepare(
+        pendulum_whose("env._reset = lambda: ts.termination(np.zeros(3), 0.0)")
     ),
     "scalar-action": lambda a: a.prepare(
         pendulum_whose(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Callable
 
-import gym
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tf_agents.environments import (
+    batched_py_environment,
     py_environment,
     suite_gym,
     suite_pybullet,
@@ -134,6 +135,17 @@ def test_float64_becomes_float32_and_actions_go_back() -> None:
     assert inner.last_action.dtype == np.float64
 
 
+def test_infinite_bounds_stay_bounds_of_float32() -> None:
+    env = CountingEnv()
+    bounded = array_spec.BoundedArraySpec((2,), np.float64, -np.inf, [np.inf, 1.0])
+    env.observation_spec = lambda: bounded  # type: ignore[method-assign]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        spec = make_env(lambda: env).observation_spec()
+    assert spec.dtype == spec.maximum.dtype == np.float32
+    assert spec.maximum.tolist() == [np.finfo(np.float32).max, 1.0]
+
+
 def test_set_state_reaches_the_users_environment() -> None:
     env = make_env(CountingEnv)
     env.set_state({"mass": 2.0})
@@ -188,8 +200,11 @@ def test_eval_hook_gets_worker_and_the_users_collect_env() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: gym.make("Pendulum-v1"), "must return a tf_agents PyEnvironment"),
-        (lambda: None, "NoneType"),
+        (lambda: None, "must return a tf_agents PyEnvironment, .* got NoneType"),
+        (
+            lambda: batched_py_environment.BatchedPyEnvironment([CountingEnv()]),
+            "one environment, not a batch",
+        ),
     ],
 )
 def test_what_is_no_environment_is_refused(make: Any, message: str) -> None:

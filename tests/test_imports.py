@@ -14,6 +14,7 @@ from tests.conftest import REPOSITORY
 PACKAGE = REPOSITORY / "tfagents_system"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = {"tensorflow", "tf_agents", "reverb", "gym", "pybullet", "imageio"}
+HEAVY |= {"gymnasium", "dm_control", "mujoco"}
 # What the launcher, the status and every --help import.
 LIGHT_MODULES = [
     "configuration",
@@ -21,6 +22,7 @@ LIGHT_MODULES = [
     "errors",
     "experiment",
     "generations",
+    "headless",
     "launch",
     "ports",
     "processes.collect_worker",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -29,8 +30,8 @@ LockedPackages = dict[str, str]
 
 def locked_packages(file: str) -> LockedPackages:
     """Returns the part of a lock file about each package, by its name."""
-    parts = re.split(r"^(?=[\w-]+==)", (ROOT / file).read_text(), flags=re.M)
-    return {part.partition("==")[0]: part for part in parts[1:]}
+    parts = re.split(r"^(?=[\w\[\]-]+==)", (ROOT / file).read_text(), flags=re.M)
+    return {re.split(r"==|\[", part)[0]: part for part in parts[1:]}
 
 
 def locked_version(part: str) -> str:
@@ -87,7 +88,7 @@ def test_both_lock_files_have_what_the_project_asks_for() -> None:
         requirement = Requirement(text)
         name = canonicalize_name(requirement.name)
         assert locked_version(runtime[name]) in requirement.specifier
-    for text in PROJECT["optional-dependencies"]["dev"]:
+    for text in itertools.chain(*PROJECT["optional-dependencies"].values()):
         requirement = Requirement(text)
         name = canonicalize_name(requirement.name)
         assert locked_version(development[name]) in requirement.specifier
@@ -98,6 +99,12 @@ def test_the_lock_files_agree() -> None:
     development = locked_packages("requirements-dev.lock")
     for name, part in runtime.items():
         assert locked_version(development[name]) == locked_version(part)
+
+
+def test_what_environments_may_want_is_for_tests_and_those_who_ask() -> None:
+    assert not {"gymnasium", "dm-control", "mujoco"} & set(
+        locked_packages("requirements.lock")
+    )
 
 
 def test_reverb_is_for_linux_only() -> None:

@@ -16,6 +16,7 @@ import importlib.util
 import json
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 if not __package__:  # Run as a script: our modules, not the files beside this one.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from tfagents_system import configuration
+from tfagents_system import configuration, headless
 from tfagents_system.errors import UserError, run_command
 from tfagents_system.experiment import Experiment, resolve_path
 from tfagents_system.quiet import quiet_imports
@@ -139,6 +140,14 @@ class VideoRecorder:
             raise UserError(
                 "the environment cannot render rgb_array; use --no_video"
             ) from error
+        except UserError:
+            raise
+        except Exception as error:  # What goes wrong depends on the library.
+            traceback.print_exc()
+            raise UserError(
+                f"rendering failed, see above: {type(error).__name__}; use --no_video"
+                + (f"; {headless.MUJOCO_HINT}" if "mujoco" in sys.modules else "")
+            ) from error
         if frame.ndim != 3:
             raise UserError(
                 f"the environment rendered an array of shape {frame.shape}, not a "
@@ -181,23 +190,29 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
 
     results = []
     episodes: list[dict[str, Any]] = []
-    for index in range(args.num_episodes):
-        name = f"{checkpoint.name}_seed{args.seed}_episode{index}.mp4"
-        video = None if args.no_video else experiment.videos / name
-        result = _run_episode(env, policy, video)
-        results.append(result)
-        episodes.append(
-            {**dataclasses.asdict(result), "video": str(video) if video else None}
-        )
-        if not args.json:
-            print(
-                f"episode {index}: return {result.episode_return:.3f}, length "
-                f"{result.length}"
-                + ("" if result.is_success is None else _describe(result.is_success))
-                + (f", {video}" if video else ""),
-                file=output,
-                flush=True,
+    # What renders with MuJoCo complains if it is closed by the end of Python only.
+    with contextlib.closing(env):
+        for index in range(args.num_episodes):
+            name = f"{checkpoint.name}_seed{args.seed}_episode{index}.mp4"
+            video = None if args.no_video else experiment.videos / name
+            result = _run_episode(env, policy, video)
+            results.append(result)
+            episodes.append(
+                {**dataclasses.asdict(result), "video": str(video) if video else None}
             )
+            if not args.json:
+                print(
+                    f"episode {index}: return {result.episode_return:.3f}, length "
+                    f"{result.length}"
+                    + (
+                        ""
+                        if result.is_success is None
+                        else _describe(result.is_success)
+                    )
+                    + (f", {video}" if video else ""),
+                    file=output,
+                    flush=True,
+                )
     summary = evaluation.summarize(results)
     if args.json:
         report = {
@@ -238,9 +253,7 @@ def main() -> int:
             "source .venv/bin/activate"
         )
     quiet_imports()
-    # Lets gym's classic environments render without a screen or a sound card.
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+    headless.render_without_screen()
     with clean_stdout() as output:
         evaluate(args, output)
     return 0

@@ -145,8 +145,9 @@ class TrainParamsBase(abc.ABC):
           **kwargs: From the same.
 
         Returns:
-          A `tf_agents.environments.py_environment.PyEnvironment`. With a curriculum
-          it must have `set_state(dict)`.
+          A `tf_agents.environments.py_environment.PyEnvironment`, or an environment
+          of gym, gymnasium or dm_control. With a curriculum it must have
+          `set_state(dict)`.
         """
 
     def collect_env_args_kwargs(

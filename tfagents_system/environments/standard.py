@@ -16,6 +16,7 @@ from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
 from tfagents_system.configuration import call_hook
+from tfagents_system.environments import layers, loaders
 from tfagents_system.errors import UserError
 from tfagents_system.train_params_base import TrainParamsBase
 
@@ -24,13 +25,13 @@ def _as_float32_spec(spec: array_spec.ArraySpec) -> array_spec.ArraySpec:
     if spec.dtype != np.float64:
         return spec
     if isinstance(spec, array_spec.BoundedArraySpec):
-        return array_spec.BoundedArraySpec(
-            spec.shape,
-            np.float32,
-            spec.minimum.astype(np.float32),
-            spec.maximum.astype(np.float32),
-            spec.name,
+        # A spec's infinity is the largest number of its dtype.
+        largest = np.finfo(np.float32).max
+        low, high = (
+            np.clip(bound, -largest, largest).astype(np.float32)
+            for bound in (spec.minimum, spec.maximum)
         )
+        return array_spec.BoundedArraySpec(spec.shape, np.float32, low, high, spec.name)
     return array_spec.ArraySpec(spec.shape, np.float32, spec.name)
 
 
@@ -48,13 +49,16 @@ class StandardEnvironment(wrappers.PyEnvironmentBaseWrapper):
     - An episode ends at the horizon, with the discount that the step has.
     - What is not finite, or of another shape than the spec says, is refused: one NaN
       in the replay would be in every network soon.
+    - A reset that ends an episode and a step that begins one are refused: no
+      transition could be made of them, and a worker would never get on.
+    - `set_state(dict)` reaches the environment through wrappers that lack it.
     """
 
     def __init__(self, env: py_environment.PyEnvironment, horizon: int) -> None:
         """Wraps an environment.
 
         Args:
-          env: What `env_ctor` returned.
+          env: What `env_ctor` returned, as a PyEnvironment.
           horizon: Env steps of the longest episode.
         """
         super().__init__(env)
@@ -86,9 +90,23 @@ class StandardEnvironment(wrappers.PyEnvironmentBaseWrapper):
         """Returns a float32 scalar."""
         return array_spec.ArraySpec((), np.float32, "reward")
 
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Passes a state on to the `set_state` that the user defined.
+
+        Args:
+          state: Of the curriculum: parameter to value.
+
+        Raises:
+          UserError: There is none that takes one dictionary.
+        """
+        layers.find_set_state(self._env)(state)
+
     def _reset(self) -> ts.TimeStep:
         self._num_steps = 0
-        return self._standard(self._env.reset())
+        time_step = self._env.reset()
+        if time_step.step_type == ts.StepType.LAST:
+            self._refuse("a last time step")
+        return self._standard(time_step)
 
     def _step(self, action: Any) -> ts.TimeStep:
         if self._casts_action:
@@ -99,6 +117,10 @@ class StandardEnvironment(wrappers.PyEnvironmentBaseWrapper):
             )
         step_type, reward, discount, observation = self._env.step(action)
         self._num_steps += 1
+        if step_type == ts.StepType.FIRST:
+            if not self._current_time_step.is_last():
+                self._refuse("a first time step in the midst of an episode")
+            self._num_steps = 0  # TF-Agents' way to begin another one.
         if step_type == ts.StepType.LAST:
             if discount == 0 and self._was_truncated():
                 discount = 1
@@ -153,7 +175,7 @@ class StandardEnvironment(wrappers.PyEnvironmentBaseWrapper):
 
 def _call_env_ctor(
     params: TrainParamsBase, args: tuple[Any, ...], kwargs: dict[str, Any], seed: int
-) -> py_environment.PyEnvironment:
+) -> object:
     """Calls `env_ctor` in the way its signature wants the seed.
 
     Params files of the archived system take it as the first positional argument, as
@@ -169,13 +191,10 @@ def _call_env_ctor(
     return params.env_ctor(*args, **kwargs)
 
 
-def _standardize(env: Any, params: TrainParamsBase) -> py_environment.PyEnvironment:
-    if not isinstance(env, py_environment.PyEnvironment):
-        raise UserError(
-            "env_ctor must return a tf_agents PyEnvironment, got "
-            f"{type(env).__name__}; tf_agents.environments.suite_gym.wrap_env wraps "
-            "a gym.Env"
-        )
+def _standardize(
+    made: object, params: TrainParamsBase, seed: int
+) -> py_environment.PyEnvironment:
+    env = loaders.wrap(made, seed=seed)
     if env.batched:
         raise UserError("env_ctor must return one environment, not a batch of them")
     return StandardEnvironment(env, params.env_config["horizon"])
@@ -195,10 +214,10 @@ def make_collect_env(
       The user's environment: float32, ending at `horizon` at the latest.
 
     Raises:
-      UserError: `env_ctor` did not return one PyEnvironment.
+      UserError: `env_ctor` did not return one environment.
     """
     args, kwargs = call_hook(params.collect_env_args_kwargs, id=worker)
-    return _standardize(_call_env_ctor(params, args, kwargs, seed), params)
+    return _standardize(_call_env_ctor(params, args, kwargs, seed), params, seed)
 
 
 def make_eval_env(
@@ -234,11 +253,11 @@ def make_eval_env(
         id=worker,
         collect_env=None if collect_env is None else unwrap(collect_env),
     )
-    return _standardize(_call_env_ctor(params, args, kwargs, seed), params)
+    return _standardize(_call_env_ctor(params, args, kwargs, seed), params, seed)
 
 
 def unwrap(env: py_environment.PyEnvironment) -> py_environment.PyEnvironment:
-    """Returns what the user's `env_ctor` returned."""
+    """Returns what the user's `env_ctor` returned, as a PyEnvironment."""
     return env.wrapped_env()
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tfagents_system import configuration, curriculum, memory
 from tfagents_system.errors import UserError, run_command
 from tfagents_system.experiment import Experiment
+from tfagents_system.headless import render_without_screen
 from tfagents_system.quiet import quiet_imports
 
 if TYPE_CHECKING:
@@ -68,6 +69,10 @@ def check_environment(
         values = {name: schedule.values[0] for name, schedule in schedules.items()}
         try:
             env.set_state(values)
+        except UserError as error:
+            raise UserError(
+                f"the config has a curriculum of {', '.join(schedules)}, but {error}"
+            ) from error
         except (NotImplementedError, AttributeError) as error:
             raise UserError(
                 f"the config has a curriculum of {', '.join(schedules)}, but the "
@@ -238,6 +243,7 @@ def main() -> int:
     parser.add_argument("--config", type=Path, required=True)
     args = parser.parse_args()
     quiet_imports()
+    render_without_screen()
     prepare(Experiment(args.exp_dir), args.params, args.config)
     return 0
 

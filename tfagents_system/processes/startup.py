@@ -20,6 +20,7 @@ from typing import Any, Callable
 from tfagents_system import configuration
 from tfagents_system.errors import run_command
 from tfagents_system.experiment import Experiment, read_json, write_json
+from tfagents_system.headless import render_without_screen
 from tfagents_system.progress import read_status
 from tfagents_system.quiet import quiet_imports
 from tfagents_system.train_params_base import TrainParamsBase
@@ -87,6 +88,7 @@ def begin(name: str) -> None:
         format="%(asctime)s %(levelname).1s %(message)s",
     )
     quiet_imports()
+    render_without_screen()
     logger.info(
         "%s: pid %d, CPUs %s", name, os.getpid(), sorted(os.sched_getaffinity(0))
     )
