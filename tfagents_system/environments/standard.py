@@ -169,7 +169,7 @@ def _call_env_ctor(
     return params.env_ctor(*args, **kwargs)
 
 
-def _standardize(env: Any, params: TrainParamsBase) -> py_environment.PyEnvironment:
+def _check_env(env: Any) -> py_environment.PyEnvironment:
     if not isinstance(env, py_environment.PyEnvironment):
         raise UserError(
             "env_ctor must return a tf_agents PyEnvironment, got "
@@ -178,7 +178,31 @@ def _standardize(env: Any, params: TrainParamsBase) -> py_environment.PyEnvironm
         )
     if env.batched:
         raise UserError("env_ctor must return one environment, not a batch of them")
-    return StandardEnvironment(env, params.env_config["horizon"])
+    return env
+
+
+def _standardize(env: Any, params: TrainParamsBase) -> py_environment.PyEnvironment:
+    return StandardEnvironment(_check_env(env), params.env_config["horizon"])
+
+
+def make_user_env(
+    params: TrainParamsBase, worker: int, seed: int
+) -> py_environment.PyEnvironment:
+    """Builds the environment that a worker collects in, as the user's code makes it.
+
+    Args:
+      params: The user's `TrainParams`; its JSON need not have a horizon.
+      worker: The worker's number.
+      seed: Seed of the environment.
+
+    Returns:
+      What `env_ctor` returned.
+
+    Raises:
+      UserError: That is not one PyEnvironment.
+    """
+    args, kwargs = call_hook(params.collect_env_args_kwargs, id=worker)
+    return _check_env(_call_env_ctor(params, args, kwargs, seed))
 
 
 def make_collect_env(
@@ -197,8 +221,7 @@ def make_collect_env(
     Raises:
       UserError: `env_ctor` did not return one PyEnvironment.
     """
-    args, kwargs = call_hook(params.collect_env_args_kwargs, id=worker)
-    return _standardize(_call_env_ctor(params, args, kwargs, seed), params)
+    return _standardize(make_user_env(params, worker, seed), params)
 
 
 def make_eval_env(
