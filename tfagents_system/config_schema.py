@@ -123,7 +123,7 @@ def parse_curriculum(config: Mapping[str, Any]) -> dict[str, ParameterCurriculum
     """
     # One by one: msgspec's path of an error does not say which key it was.
     return {
-        name: convert(entry, ParameterCurriculum, f"curriculum.{name}")
+        name: convert(entry, ParameterCurriculum, join_path("curriculum", name))
         for name, entry in convert(config, Config).curriculum.items()
     }
 
@@ -144,17 +144,19 @@ def _describe(message: str, value: Any, kind: Any, where: str) -> str:
     described = properties(kind)
     if match := re.fullmatch(r"Object contains unknown field `(.*)`", message, re.S):
         close = difflib.get_close_matches(match[1], described, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known: {_join(described)}"
-        return f"{_path(where, match[1])} is not known; {hint}"
+        hint = (
+            f"did you mean {close[0]}?" if close else f"known: {', '.join(described)}"
+        )
+        return f"{join_path(where, match[1])} is not known; {hint}"
     if match := re.fullmatch(r"Object missing required field `(\w+)`", message):
         expected = described[match[1]]["description"]
-        return f"{_path(where, match[1])} is missing; it must be {expected}"
+        return f"{join_path(where, match[1])} is missing; it must be {expected}"
     if not path:
         return f"{where or 'the JSON'} must be an object, got {show(value)}"
     expected = described
     for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
         if name:
-            expected, value, where = expected[name], value[name], _path(where, name)
+            expected, value, where = expected[name], value[name], join_path(where, name)
         else:
             items = expected.get("prefixItems")
             expected = items[int(index)] if items else expected["items"]
@@ -162,12 +164,10 @@ def _describe(message: str, value: Any, kind: Any, where: str) -> str:
     return f"{where} must be {expected['description']}, got {show(value)}"
 
 
-def _path(where: str, name: str) -> str:
-    return f"{where}.{name}" if where else name
-
-
-def _join(names: Mapping[str, Any]) -> str:
-    return ", ".join(names)
+def join_path(where: str, name: str) -> str:
+    """Returns the JSON path of a key, on one line whatever the key is."""
+    shown = name if name.isprintable() else json.dumps(name)
+    return f"{where}.{shown}" if where else shown
 
 
 def show(value: Any) -> str:

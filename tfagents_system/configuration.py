@@ -52,10 +52,10 @@ def _mark_repeated_key(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _repeated_keys(value: Any, where: str) -> Iterator[str]:
     """Yields the JSON path of each key that stands twice in its object."""
     if isinstance(value, _RepeatedKey):
-        yield f"{where}.{value.key}".lstrip(".")
+        yield config_schema.join_path(where, value.key)
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _repeated_keys(item, f"{where}.{key}")
+            yield from _repeated_keys(item, config_schema.join_path(where, key))
     if isinstance(value, list):
         for index, item in enumerate(value):
             yield from _repeated_keys(item, f"{where}[{index}]")
@@ -76,7 +76,7 @@ def load_config(path: Path) -> dict[str, Any]:
     """
     config = read_json(path, _mark_repeated_key)
     for repeated in _repeated_keys(config, ""):
-        raise UserError(f"{path}: {repeated} is given twice")
+        raise UserError(f"{path}: {repeated} is given twice; remove one")
     if not isinstance(config, dict):
         raise UserError(f"{path} must hold a JSON object")
     try:
@@ -151,7 +151,7 @@ def _check_overrides(config: dict[str, Any]) -> dict[str, Any]:
     """Returns the checked values of `train_params`, lists as tuples."""
     overrides = {}
     for name, value in config.get("train_params", {}).items():
-        where = f"train_params.{name}"
+        where = config_schema.join_path("train_params", name)
         if name not in ATTRIBUTE_TYPES:
             close = difflib.get_close_matches(name, ATTRIBUTE_TYPES, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
