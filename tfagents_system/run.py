@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 if not __package__:  # Run as a script: our modules, not the files beside this one.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from tfagents_system import configuration
 from tfagents_system.errors import UserError, run_command
 from tfagents_system.experiment import Experiment, resolve_path
 from tfagents_system.quiet import quiet_imports
@@ -160,7 +159,7 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
     """
     from tf_agents.policies import py_tf_eager_policy
 
-    from tfagents_system import acting, evaluation, policy_export
+    from tfagents_system import acting, configuration, evaluation, policy_export
     from tfagents_system.environments import horizon, standard
 
     experiment = Experiment(resolve_path(args.exp_dir))
