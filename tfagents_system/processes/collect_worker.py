@@ -128,11 +128,11 @@ class CollectWorker:
         try:
             while self._train_step < self.total_train_steps:
                 info = self._pull()
-                self._apply_curriculum()
                 is_warm_up = self._is_warm_up(info)
                 if not is_warm_up and self._is_evaluation_due():
                     self._evaluate(info)
                 if self._train_step < self.total_train_steps:
+                    self._apply_curriculum()
                     self._collect(info, is_warm_up)
         except TrainingDone:
             info = self._pull()
