@@ -16,6 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = {"tensorflow", "tf_agents", "reverb", "gym", "pybullet", "imageio"}
 # What the launcher, the status and every --help import.
 LIGHT_MODULES = [
+    "config_schema",
     "configuration",
     "curriculum",
     "errors",
