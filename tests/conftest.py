@@ -42,13 +42,19 @@ WriteFiles = Callable[..., tuple[Path, Path]]
 
 @pytest.fixture
 def write_files(tmp_path: Path) -> WriteFiles:
-    """Returns a function that writes a params file and a config; returns both."""
+    """Returns a function that writes a params file and a config; returns both.
+
+    The config has a horizon of 200, and with `horizon=None` none.
+    """
 
     def write(params: str = PENDULUM_PARAMS, **config: Any) -> tuple[Path, Path]:
         params_path = tmp_path / "my_params.py"
         params_path.write_text(textwrap.dedent(params))
         config_path = tmp_path / "my_config.json"
-        config_path.write_text(json.dumps({"horizon": 200, **config}))
+        config = {"horizon": 200, **config}
+        if config["horizon"] is None:
+            del config["horizon"]
+        config_path.write_text(json.dumps(config))
         return params_path, config_path
 
     return write

@@ -218,7 +218,21 @@ CASES: dict[str, Callable[[Attempt], Result]] = {
     # The JSON.
     "json-syntax": lambda a: a.prepare(config='{"horizon": 200,}'),
     "json-list": lambda a: a.prepare(config="[1, 2]"),
-    "no-horizon": lambda a: a.prepare(config={}),
+    "repeated-key": lambda a: a.prepare(config='{"horizon": 200, "horizon": 300}'),
+    "no-horizon": lambda a: a.prepare(
+        env_ctor(
+            "from gym.envs.classic_control import PendulumEnv\n"
+            "from tf_agents.environments import suite_gym\n"
+            "return suite_gym.wrap_env(PendulumEnv())"
+        ),
+        config={},
+    ),
+    "horizon-in-params": lambda a: a.prepare(
+        PENDULUM_PARAMS.replace("= 16\n", "= env_config['horizon']\n"), config={}
+    ),
+    "horizon-in-env-ctor": lambda a: a.prepare(
+        env_ctor("self.env_config['horizon']"), config={}
+    ),
     "horizon-zero": lambda a: a.prepare(config={"horizon": 0}),
     "attribute-typo": lambda a: a.prepare(config=override(discont=0.9)),
     "attribute-type": lambda a: a.prepare(config=override(num_iter="many")),
@@ -231,6 +245,10 @@ CASES: dict[str, Callable[[Attempt], Result]] = {
         config=curriculum(iters=[0, "ten"], range=[1, 2])
     ),
     "curriculum-range": lambda a: a.prepare(config=curriculum(iters=[0], range=[1])),
+    "curriculum-distribution": lambda a: a.prepare(
+        config=curriculum(iters=[0], range=[1, 2], distribution="normal")
+    ),
+    "curriculum-missing": lambda a: a.prepare(config=curriculum(iters=[0])),
     "curriculum-key": lambda a: a.prepare(
         config=curriculum(iters=[0], range=[1, 2], rnge=1)
     ),

@@ -162,12 +162,21 @@ def test_bad_params_file_is_one_clear_line(
     ("text", "message"),
     [
         ("{", "not valid JSON"),
-        ("[]", "JSON object"),
-        ("{}", "horizon"),
-        ('{"horizon": 0}', "horizon"),
-        ('{"horizon": true}', "horizon"),
-        ('{"horizon": 5, "train_params": 3}', "train_params"),
-        ('{"horizon": 5, "curriculum": {"a": 1}}', r"curriculum\.a"),
+        ('{"horizon": 5} // mine', "not valid JSON"),
+        ("[]", "must hold a JSON object"),
+        ('{"horizon": 0}', "horizon must be a whole number >= 1 .*, got 0"),
+        ('{"horizon": true}', "horizon must be .*, got true"),
+        ('{"horizon": 5.0}', r"horizon must be .*, got 5\.0"),
+        ('{"horizon": NaN}', "horizon must be .*, got NaN"),
+        ('{"horizon": null}', "horizon must be .*, got null"),
+        ('{"train_params": 3}', "train_params must be an object.*, got 3"),
+        ('{"train_params": {"discont": 1}}', "train_params.discont .* mean discount"),
+        ('{"train_params": {"num_iter": true}}', "train_params.num_iter must be"),
+        ('{"curriculum": []}', r"curriculum must be an object.*, got \[\]"),
+        ('{"curriculum": {"a": 1}}', r"curriculum\.a must be an object, got 1"),
+        ('{"horizon": 5, "horizon": 5}', "horizon is given twice"),
+        ('{"mine": [{"a": {"b": 1, "b": 2}}]}', r"mine\[0\]\.a\.b is given twice"),
+        ('{"a\\nb": 1, "a\\nb": 1}', r'"a\\nb" is given twice'),
     ],
 )
 def test_bad_config_is_one_clear_line(tmp_path: Path, text: str, message: str) -> None:
@@ -176,6 +185,31 @@ def test_bad_config_is_one_clear_line(tmp_path: Path, text: str, message: str) -
     with pytest.raises(UserError, match=message) as error:
         configuration.load_config(path)
     assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_what_the_schema_does_not_name_is_the_users_own(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"robot": {"mass": [1, 2.0, NaN]}, "Horizon": null, "": true}')
+    config = configuration.load_config(path)
+    assert type(config) is type(config["robot"]) is dict
+    assert repr(config) == (
+        "{'robot': {'mass': [1, 2.0, nan]}, 'Horizon': None, '': True}"
+    )
+
+
+def test_params_that_read_a_missing_horizon_get_one_line(
+    write_files: WriteFiles,
+) -> None:
+    params, config = write_files(
+        PENDULUM_PARAMS.replace("= 16\n", '= env_config["horizon"]\n'), horizon=None
+    )
+    with pytest.raises(UserError) as error:
+        configuration.load_params(params, configuration.load_config(config))
+    assert str(error.value) == (
+        f'{params}:10 reads env_config["horizon"], which the JSON does not have; add '
+        'e.g. "horizon": 1000 to it'
+    )
 
 
 def test_replay_smaller_than_its_warm_up_is_refused(load: Load) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tfagents_system import curriculum
@@ -52,18 +55,111 @@ def test_no_curriculum_has_no_values() -> None:
     assert curriculum.values_at(curriculum.make_schedules({}), 5) == {}
 
 
+def archived_rule(
+    iters: list[int], values: list[float], num_iterations: int
+) -> list[float | None]:
+    """Runs the archived documentation's pseudo-code; returns each iteration's value."""
+    left, value, in_force = deque(zip(iters, values)), None, []
+    for iteration in range(num_iterations):
+        while left and iteration >= left[0][0]:
+            value = left.popleft()[1]
+        in_force.append(value)
+    return in_force
+
+
+def test_values_are_those_of_the_archived_pseudo_code_at_every_iteration() -> None:
+    schedules = curriculum.make_schedules(
+        {"curriculum": {"mass": {"iters": [7, 7, 12, 30], "range": [5.0, 1.0]}}}
+    )
+    values = np.linspace(5.0, 1.0, 4).tolist()
+    # Any order: a resume at any iteration finds what was in force.
+    at = {i: schedules["mass"].value_at(i) for i in reversed(range(40))}
+    assert [at[i] for i in range(40)] == archived_rule([7, 7, 12, 30], values, 40)
+
+
+def make_uniform(*value_range: float) -> dict[str, curriculum.Schedule]:
+    """Returns the schedule of one parameter that starts at iteration 10."""
+    entry = {"iters": [10, 20, 30], "range": value_range, "distribution": "uniform"}
+    return curriculum.make_schedules({"curriculum": {"mass": entry}})
+
+
+@pytest.mark.parametrize("value_range", [(1.0, 3.0), (3.0, 1.0), (-1.0, 0)])
+def test_uniform_values_lie_between_the_first_and_the_one_reached(
+    value_range: tuple[float, float],
+) -> None:
+    schedules = make_uniform(*value_range)
+    generator = np.random.default_rng(0)
+    assert curriculum.sample_values(schedules, 9, generator) == {}
+    first = value_range[0]
+    for iteration, share in ((10, 0.0), (20, 0.5), (29, 0.5), (30, 1.0), (99, 1.0)):
+        reached = first + share * (value_range[1] - first)
+        drawn = [
+            curriculum.sample_values(schedules, iteration, generator)["mass"]
+            for _ in range(2000)
+        ]
+        low, high = sorted((first, reached))
+        assert all(type(value) is float and low <= value <= high for value in drawn)
+        assert np.mean(drawn) == pytest.approx((low + high) / 2, abs=0.06)
+        assert np.ptp(drawn) == pytest.approx(high - low, rel=0.01)
+
+
+def test_uniform_whole_numbers_stay_whole_and_reach_both_ends() -> None:
+    schedules = make_uniform(2, 6)
+    generator = np.random.default_rng(0)
+    drawn = [
+        curriculum.sample_values(schedules, 20, generator)["mass"] for _ in range(200)
+    ]
+    assert set(drawn) == {2, 3, 4}
+    assert all(type(value) is int for value in drawn)
+
+
+def test_only_uniform_parameters_are_drawn() -> None:
+    generator = np.random.default_rng(0)
+    untouched = np.random.default_rng(0)
+    schedules = curriculum.make_schedules(EXAMPLE)
+    for iteration in (0, 20000, 50000):
+        assert curriculum.sample_values(
+            schedules, iteration, generator
+        ) == curriculum.values_at(schedules, iteration)
+    # So that a seed's exploration is the same with and without such a curriculum.
+    assert generator.random() == untouched.random()
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"iters": [0, "b"], "range": [0, 1]}, r"curriculum\.mass\.iters\[1\]"),
-        ({"iters": [0, -1], "range": [0, 1]}, r"curriculum\.mass\.iters\[1\]"),
-        ({"iters": [], "range": [0, 1]}, r"curriculum\.mass\.iters"),
-        ({"iters": [0], "range": [0]}, r"curriculum\.mass\.range"),
-        ({"iters": [0]}, r"curriculum\.mass\.range"),
-        ({"iters": [0], "range": [0, 1], "rnge": 1}, "rnge"),
-        (3, r"curriculum\.mass must be an object"),
+        ({"iters": [0, "b"]}, r'iters\[1\] must be an iteration, 0 or more, got "b"'),
+        ({"iters": [0, -1]}, r"iters\[1\] must be an iteration, 0 or more, got -1"),
+        ({"iters": [0, 1.0]}, r"iters\[1\] must be an iteration, 0 or more, got 1\.0"),
+        ({"iters": [True]}, r"iters\[0\] must be an iteration, 0 or more, got true"),
+        ({"iters": []}, r"iters must be a list of iterations, at least one, got \[\]"),
+        ({"iters": 3}, r"iters must be a list of iterations, at least one, got 3"),
+        ({"range": [0]}, r"range must be \[first, last\], two numbers, got \[0\]"),
+        ({"range": [0, 1, 2]}, r"range must be .*, got \[0, 1, 2\]"),
+        ({"range": [0, "x"]}, r'range\[1\] must be a finite number .*, got "x"'),
+        ({"range": [False, 1]}, r"range\[0\] must be a finite number .*, got false"),
+        ({"range": [math.nan, 1]}, r"range\[0\] must be .*, got NaN"),
+        ({"range": [1, -math.inf]}, r"range\[1\] must be .*, got -Infinity"),
+        ({"range": [2**60, 1]}, r"range\[0\] must be .* 2\*\*53\), got 1152921504"),
+        ({"rnge": 1}, r"rnge is not known; did you mean range\?"),
+        ({"x": 1}, r"x is not known; known: iters, range, distribution"),
+        ({"distribution": "normal"}, 'distribution must be "uniform".*, got "normal"'),
+        ({"distribution": None}, 'distribution must be "uniform".*, got null'),
     ],
 )
 def test_bad_spec_is_refused_with_its_path(spec: Any, message: str) -> None:
+    config = {"curriculum": {"mass": {"iters": [0], "range": [0, 1], **spec}}}
+    with pytest.raises(UserError, match=rf"^curriculum\.mass\.{message}"):
+        curriculum.make_schedules(config)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"iters": [0]}, r"curriculum\.mass\.range is missing; it must be \[first"),
+        (3, r"curriculum\.mass must be an object, got 3"),
+    ],
+)
+def test_half_a_spec_is_refused(spec: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
         curriculum.make_schedules({"curriculum": {"mass": spec}})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,10 +46,39 @@ def test_example_of_an_own_environment_works(tmp_path: Path) -> None:
     assert env.reset().observation.shape == (3,)
 
 
-def test_curriculum_of_the_documentation_is_valid() -> None:
-    block = code_blocks(REPOSITORY / "docs" / "documentation.md", "json")[0]
+@pytest.mark.parametrize("page", ["documentation.md", "curriculum.md"])
+def test_curriculum_of_the_documentation_is_valid(page: str) -> None:
+    block = code_blocks(REPOSITORY / "docs" / page, "json")[0]
     schedules = curriculum.make_schedules(json.loads("{" + block + "}"))
     assert sorted(schedules) == ["friction", "mass"]
+
+
+@pytest.mark.parametrize(
+    ("script", "page"),
+    [
+        ("make_config_reference.py", "configuration.md"),
+        ("plot_curriculum.py", "curriculum.svg"),
+    ],
+)
+def test_what_a_script_makes_of_the_code_is_up_to_date(
+    script: str, page: str, tmp_path: Path
+) -> None:
+    made = tmp_path / page
+    result = run(sys.executable, f"scripts/{script}", made)
+    assert result.returncode == 0, result.stderr
+    advice = f"run .venv/bin/python scripts/{script}"
+    assert (REPOSITORY / "docs" / page).read_text() == made.read_text(), advice
+
+
+def test_the_reference_has_every_attribute_with_its_default() -> None:
+    reference = (REPOSITORY / "docs" / "configuration.md").read_text()
+    for name in configuration.ATTRIBUTE_TYPES:
+        default = getattr(train_params_base.TrainParamsBase, name)
+        assert re.search(
+            rf"^\| `{name}` \| `[^|]+` \| `{re.escape(repr(default))}` \| \w",
+            reference,
+            re.M,
+        ), name
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

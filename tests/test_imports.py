@@ -17,6 +17,7 @@ HEAVY = {"tensorflow", "tf_agents", "reverb", "gym", "pybullet", "imageio"}
 HEAVY |= {"gymnasium", "dm_control", "mujoco"}
 # What the launcher, the status and every --help import.
 LIGHT_MODULES = [
+    "config_schema",
     "configuration",
     "curriculum",
     "errors",

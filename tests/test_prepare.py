@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from tests.conftest import PENDULUM_PARAMS, REPOSITORY, WriteFiles
 from tfagents_system.experiment import Experiment
+from tfagents_system.processes.prepare import is_same_config
 
 
 def prepare(
@@ -43,6 +45,42 @@ def test_prepare_writes_specs_and_snapshots_and_resume_keeps_them(
     assert result.returncode == 0
     assert "differs from the snapshot" in result.stderr
     assert experiment.params.read_text() == before
+
+
+def test_without_a_horizon_the_environments_time_limit_is_kept_in_the_snapshot(
+    write_files: WriteFiles, tmp_path: Path
+) -> None:
+    experiment = Experiment(tmp_path / "exp")
+    files = write_files(horizon=None, mine=[1.0])
+    given = files[1].read_text()
+    result = prepare(experiment.root, files)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(experiment.config.read_text()) == {"mine": [1.0], "horizon": 200}
+    assert "Replay: 70,000 transitions" in result.stderr  # 350 episodes of 200.
+    assert files[1].read_text() == given
+
+    result = prepare(experiment.root, files)
+    assert result.returncode == 0, result.stderr
+    assert "differs from the snapshot" not in result.stderr
+
+
+def test_only_a_horizon_of_the_snapshot_is_no_difference(tmp_path: Path) -> None:
+    snapshot, original = tmp_path / "snapshot", tmp_path / "original"
+    snapshot.write_text('{"horizon": 200, "mine": 1}')
+    for text, is_same in (
+        ('{"mine": 1}', True),
+        ('{"mine": 1,\n "horizon": 200}', True),
+        ('{"mine": 1, "horizon": 100}', False),
+        ('{"mine": 2}', False),
+        ('{"mine": 1.0}', False),
+        ("{", False),
+        ("[]", False),
+    ):
+        original.write_text(text)
+        assert is_same_config(snapshot, original) is is_same, text
+    snapshot.write_text('{"mine": 1}')
+    original.write_text('{"mine": 1, "horizon": 100}')
+    assert not is_same_config(snapshot, original)
 
 
 def test_half_a_done_mark_is_none(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ import math
 import sys
 import traceback
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
-from tfagents_system import curriculum
+from tfagents_system import config_schema
 from tfagents_system.errors import UserError
 from tfagents_system.experiment import read_json
 from tfagents_system.train_params_base import CHECKS, TrainParamsBase
@@ -28,32 +29,59 @@ ATTRIBUTE_TYPES = {
 }
 
 
+class _RepeatedKey(dict[str, Any]):
+    """An object of the JSON in which a key stands twice."""
+
+    key: str
+
+
+def _mark_repeated_key(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    repeated = None
+    for key, value in pairs:
+        if key in found:
+            repeated = key
+        found[key] = value
+    if repeated is None:
+        return found
+    marked = _RepeatedKey(found)
+    marked.key = repeated
+    return marked
+
+
+def _repeated_keys(value: Any, where: str) -> Iterator[str]:
+    """Yields the JSON path of each key that stands twice in its object."""
+    if isinstance(value, _RepeatedKey):
+        yield config_schema.join_path(where, value.key)
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _repeated_keys(item, config_schema.join_path(where, key))
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _repeated_keys(item, f"{where}[{index}]")
+
+
 def load_config(path: Path) -> dict[str, Any]:
     """Reads and checks a JSON config.
 
     Args:
-      path: The JSON file: an object with `horizon` and optionally `curriculum`,
-        `train_params` and whatever the user's environment reads.
+      path: The JSON file: an object as `config_schema.Config` says, with whatever the
+        user's environment reads.
 
     Returns:
       The object.
 
     Raises:
-      UserError: It is missing, malformed, or one of these entries is.
+      UserError: It is missing or malformed, or an entry of it is.
     """
-    config = read_json(path)
+    config = read_json(path, _mark_repeated_key)
+    for repeated in _repeated_keys(config, ""):
+        raise UserError(f"{path}: {repeated} is given twice; remove one")
     if not isinstance(config, dict):
         raise UserError(f"{path} must hold a JSON object")
-    horizon = config.get("horizon")
-    if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1:
-        raise UserError(
-            f"{path}: horizon (env steps of the longest episode) must be a whole "
-            f"number >= 1, got {horizon!r}"
-        )
-    if not isinstance(config.get("train_params", {}), dict):
-        raise UserError(f"{path}: train_params must be an object")
     try:
-        curriculum.make_schedules(config)
+        config_schema.parse_curriculum(config)
+        _check_overrides(config)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     return config
@@ -77,9 +105,17 @@ def load_params(
         or in the JSON's `train_params` is wrong.
     """
     params_class = _load_class(path, source_folder or path.parent)
+    return make_params(params_class, path, config)
+
+
+def make_params(
+    params_class: type[TrainParamsBase], path: Path, config: dict[str, Any]
+) -> TrainParamsBase:
+    """Builds a `TrainParams` and applies the JSON's overrides; see `load_params`."""
     try:
         params = params_class(config)
     except Exception as error:
+        explain_missing_horizon(error, path, config)
         raise UserError(
             f"TrainParams(env_config) failed: {_describe(error, path)}"
         ) from error
@@ -87,15 +123,7 @@ def load_params(
         raise UserError(
             f"{path}: TrainParams.__init__ must call super().__init__(env_config)"
         )
-    for name, value in config.get("train_params", {}).items():
-        where = f"train_params.{name}"
-        if name not in ATTRIBUTE_TYPES:
-            close = difflib.get_close_matches(name, ATTRIBUTE_TYPES, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise UserError(f"{where} is not an attribute of TrainParams{hint}")
-        if isinstance(value, list):
-            value = tuple(value)
-        _check_value(where, name, value)
+    for name, value in _check_overrides(config).items():
         setattr(params, name, value)
     for name in ATTRIBUTE_TYPES:
         _check_value(f"{path}: {name}", name, getattr(params, name))
@@ -111,6 +139,31 @@ def load_params(
             f"{params.n_step_returns}: their sequences are of single steps"
         )
     return params
+
+
+def explain_missing_horizon(
+    error: Exception, path: Path, config: dict[str, Any]
+) -> None:
+    """Raises a `UserError` if the user's code wanted a `horizon` that is not there."""
+    if repr(error) == "KeyError('horizon')" and "horizon" not in config:
+        raise UserError(
+            f'{_place(error, path)} reads env_config["horizon"], which the JSON '
+            'does not have; add e.g. "horizon": 1000 to it'
+        ) from error
+
+
+def _check_overrides(config: dict[str, Any]) -> dict[str, Any]:
+    """Returns the checked values of `train_params`, lists as tuples."""
+    overrides = {}
+    for name, value in config.get("train_params", {}).items():
+        where = config_schema.join_path("train_params", name)
+        if name not in ATTRIBUTE_TYPES:
+            close = difflib.get_close_matches(name, ATTRIBUTE_TYPES, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise UserError(f"{where} is not an attribute of TrainParams{hint}")
+        overrides[name] = tuple(value) if isinstance(value, list) else value
+        _check_value(where, name, overrides[name])
+    return overrides
 
 
 def call_hook(hook: Callable[..., Any], **offered: Any) -> Any:
@@ -157,6 +210,10 @@ def _load_class(path: Path, source_folder: Path) -> type[TrainParamsBase]:
 
 def _describe(error: Exception, path: Path) -> str:
     """Returns `file:line: Type: message`, the line being the last in `path`."""
+    return f"{_place(error, path)}: {type(error).__name__}: {error}"
+
+
+def _place(error: Exception, path: Path) -> str:
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)
@@ -164,8 +221,7 @@ def _describe(error: Exception, path: Path) -> str:
     ]
     if isinstance(error, SyntaxError) and error.lineno:
         lines = [error.lineno]
-    place = f"{path}:{lines[-1]}" if lines else str(path)
-    return f"{place}: {type(error).__name__}: {error}"
+    return f"{path}:{lines[-1]}" if lines else str(path)
 
 
 def _check_value(where: str, name: str, value: Any) -> None:

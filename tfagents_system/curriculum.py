@@ -2,7 +2,8 @@
 
 A pure function of the iteration, without state, so that it is right after a resume
 at any iteration. The rule is the archived system's: `range` is divided evenly over
-the sorted `iters`, and a value is in force from its iteration on.
+the sorted `iters`, and a value is in force from its iteration on. With the
+distribution `uniform` that value is the far end of an interval to draw from.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Union
 
 import numpy as np
 
-from tfagents_system.errors import UserError
+from tfagents_system.config_schema import parse_curriculum
 
 Value = Union[int, float]
 
@@ -25,34 +26,44 @@ class Schedule:
 
     Attributes:
       iters: Ascending iterations at which the values come into force.
-      values: The values, one for each of `iters`.
+      values: The values, one for each of `iters`; the first is `range[0]`.
+      is_uniform: Whether each episode draws its value from between the first value
+        and the one in force.
     """
 
     iters: tuple[int, ...]
     values: tuple[Value, ...]
+    is_uniform: bool = False
 
     def value_at(self, iteration: int) -> Value | None:
         """Returns the value in force, or None before the first of `iters`."""
         reached = bisect.bisect_right(self.iters, iteration)
         return self.values[reached - 1] if reached else None
 
+    def sample(self, value: Value, generator: np.random.Generator) -> Value:
+        """Returns what an episode gets while a value is in force.
 
-def _number_list(spec: Mapping[str, Any], key: str, where: str) -> list[Value]:
-    numbers = spec.get(key)
-    if not isinstance(numbers, list) or not numbers:
-        raise UserError(f"{where}.{key} must be a list of numbers, got {numbers!r}")
-    for index, number in enumerate(numbers):
-        if isinstance(number, bool) or not isinstance(number, (int, float)):
-            raise UserError(f"{where}.{key}[{index}] must be a number, got {number!r}")
-    return numbers
+        Args:
+          value: The value in force.
+          generator: Used only if the schedule is uniform.
+
+        Returns:
+          The value itself, or one drawn uniformly from between `values[0]` and it:
+          whole numbers with both ends, other numbers without the larger one.
+        """
+        if not self.is_uniform:
+            return value
+        low, high = sorted((self.values[0], value))
+        if isinstance(value, int):
+            return int(generator.integers(int(low), int(high), endpoint=True))
+        return float(generator.uniform(low, high))
 
 
 def make_schedules(config: Mapping[str, Any]) -> dict[str, Schedule]:
     """Reads the `curriculum` of an environment configuration.
 
     Args:
-      config: The JSON as a dict; `curriculum`, if present, maps a parameter's name
-        to `{"iters": [iteration, ...], "range": [first_value, last_value]}`.
+      config: The JSON as a dict (see `config_schema`).
 
     Returns:
       One schedule a parameter; empty without a curriculum. The values have the type
@@ -61,32 +72,14 @@ def make_schedules(config: Mapping[str, Any]) -> dict[str, Schedule]:
     Raises:
       UserError: A malformed entry, named by its JSON path.
     """
-    curriculum = config.get("curriculum", {})
-    if not isinstance(curriculum, dict):
-        raise UserError(f"curriculum must be an object, got {curriculum!r}")
     schedules = {}
-    for name, spec in curriculum.items():
-        where = f"curriculum.{name}"
-        if not isinstance(spec, dict):
-            raise UserError(f"{where} must be an object, got {spec!r}")
-        unknown = sorted(set(spec) - {"iters", "range"})
-        if unknown:
-            raise UserError(f"{where} has unknown keys {unknown}; known: iters, range")
-        iters = _number_list(spec, "iters", where)
-        for index, iteration in enumerate(iters):
-            if not isinstance(iteration, int) or iteration < 0:
-                raise UserError(
-                    f"{where}.iters[{index}] must be an iteration, 0 or more, "
-                    f"got {iteration!r}"
-                )
-        value_range = _number_list(spec, "range", where)
-        if len(value_range) != 2:
-            raise UserError(f"{where}.range must be [first, last], got {value_range}")
-        kind = type(value_range[0])
-        values = np.linspace(value_range[0], value_range[1], len(iters)).astype(kind)
+    for name, entry in parse_curriculum(config).items():
+        first, last = entry.range
+        values = np.linspace(first, last, len(entry.iters)).astype(type(first))
         schedules[name] = Schedule(
-            iters=tuple(sorted(int(iteration) for iteration in iters)),
+            iters=tuple(sorted(entry.iters)),
             values=tuple(values.tolist()),
+            is_uniform=entry.distribution == "uniform",
         )
     return schedules
 
@@ -103,3 +96,22 @@ def values_at(schedules: Mapping[str, Schedule], iteration: int) -> dict[str, Va
         if value is not None:
             values[name] = value
     return values
+
+
+def sample_values(
+    schedules: Mapping[str, Schedule], iteration: int, generator: np.random.Generator
+) -> dict[str, Value]:
+    """Returns what an episode at an iteration gets, by parameter name.
+
+    Args:
+      schedules: By parameter name.
+      iteration: The iteration.
+      generator: Draws the values of uniform schedules.
+
+    Returns:
+      As `values_at`, with values drawn where the schedule is uniform.
+    """
+    return {
+        name: schedules[name].sample(value, generator)
+        for name, value in values_at(schedules, iteration).items()
+    }

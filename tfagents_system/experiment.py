@@ -24,7 +24,7 @@ import dataclasses
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from tfagents_system.errors import UserError
 
@@ -151,14 +151,26 @@ def write_json(path: Path, value: Any) -> None:
     partial.replace(path)
 
 
-def read_json(path: Path) -> Any:
+def read_json(
+    path: Path,
+    object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None,
+) -> Any:
     """Reads a JSON file.
+
+    Args:
+      path: The file.
+      object_pairs_hook: Makes an object of its keys and values, as in `json.loads`.
+
+    Returns:
+      What it holds.
 
     Raises:
       UserError: The file is missing or is not valid JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(
+            path.read_text(encoding="utf-8"), object_pairs_hook=object_pairs_hook
+        )
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 if not __package__:  # Run as a script: our modules, not the files beside this one.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from tfagents_system import configuration, headless
+from tfagents_system import headless
 from tfagents_system.errors import UserError, run_command
 from tfagents_system.experiment import Experiment, resolve_path
 from tfagents_system.quiet import quiet_imports
@@ -169,8 +169,8 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
     """
     from tf_agents.policies import py_tf_eager_policy
 
-    from tfagents_system import acting, evaluation, policy_export
-    from tfagents_system.environments import standard
+    from tfagents_system import acting, configuration, evaluation, policy_export
+    from tfagents_system.environments import horizon, standard
 
     experiment = Experiment(resolve_path(args.exp_dir))
     if not experiment.root.is_dir():
@@ -180,6 +180,7 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
     params_path = resolve_path(args.params) if args.params else experiment.params
     config = configuration.load_config(config_path)
     params = configuration.load_params(params_path, config)
+    params = horizon.complete(params, params_path, config_path)
     env = standard.make_eval_env(params, worker=0, seed=args.seed)
     saved_policy = py_tf_eager_policy.SavedModelPyTFEagerPolicy(
         str(experiment.policies / policy_export.GREEDY_POLICY),

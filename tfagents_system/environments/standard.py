@@ -191,13 +191,37 @@ def _call_env_ctor(
     return params.env_ctor(*args, **kwargs)
 
 
-def _standardize(
-    made: object, params: TrainParamsBase, seed: int
-) -> py_environment.PyEnvironment:
+def _wrap(made: object, seed: int) -> py_environment.PyEnvironment:
     env = loaders.wrap(made, seed=seed)
     if env.batched:
         raise UserError("env_ctor must return one environment, not a batch of them")
+    return env
+
+
+def _standardize(
+    env: py_environment.PyEnvironment, params: TrainParamsBase
+) -> py_environment.PyEnvironment:
     return StandardEnvironment(env, params.env_config["horizon"])
+
+
+def make_user_env(
+    params: TrainParamsBase, worker: int, seed: int
+) -> py_environment.PyEnvironment:
+    """Builds the environment that a worker collects in, as the user's code makes it.
+
+    Args:
+      params: The user's `TrainParams`; its JSON need not have a horizon.
+      worker: The worker's number.
+      seed: Seed of the environment.
+
+    Returns:
+      What `env_ctor` returned, as a PyEnvironment.
+
+    Raises:
+      UserError: `env_ctor` did not return one environment.
+    """
+    args, kwargs = call_hook(params.collect_env_args_kwargs, id=worker)
+    return _wrap(_call_env_ctor(params, args, kwargs, seed), seed)
 
 
 def make_collect_env(
@@ -216,8 +240,7 @@ def make_collect_env(
     Raises:
       UserError: `env_ctor` did not return one environment.
     """
-    args, kwargs = call_hook(params.collect_env_args_kwargs, id=worker)
-    return _standardize(_call_env_ctor(params, args, kwargs, seed), params, seed)
+    return _standardize(make_user_env(params, worker, seed), params)
 
 
 def make_eval_env(
@@ -253,7 +276,8 @@ def make_eval_env(
         id=worker,
         collect_env=None if collect_env is None else unwrap(collect_env),
     )
-    return _standardize(_call_env_ctor(params, args, kwargs, seed), params, seed)
+    made = _call_env_ctor(params, args, kwargs, seed)
+    return _standardize(_wrap(made, seed), params)
 
 
 def unwrap(env: py_environment.PyEnvironment) -> py_environment.PyEnvironment:

@@ -88,6 +88,7 @@ class CollectWorker:
         self._waits = startup.WaitLog(status)
         self._variables = variables.policy_variables(agent)
         generator = np.random.default_rng(policy_seed)
+        self._generator = generator
         self._steps = n_step.NStepWriter(
             params.n_step_returns, params.discount, self._write
         )
@@ -111,7 +112,8 @@ class CollectWorker:
             experiment.eval_summaries(name), status
         )
         self._schedules = curriculum.make_schedules(params.env_config)
-        self._curriculum_values: dict[str, Any] = {}
+        self._reached: dict[str, curriculum.Value] = {}
+        self._curriculum_values: dict[str, curriculum.Value] = {}
         self._warm_up_rows = rate_limiter.warm_up_rows(params)
         self._has_policy = False
         self._train_step = 0
@@ -133,11 +135,11 @@ class CollectWorker:
         try:
             while self._train_step < self.total_train_steps:
                 info = self._pull()
-                self._apply_curriculum()
                 is_warm_up = self._is_warm_up(info)
                 if not is_warm_up and self._is_evaluation_due():
                     self._evaluate(info)
                 if self._train_step < self.total_train_steps:
+                    self._apply_curriculum()
                     self._collect(info, is_warm_up)
         except TrainingDone:
             info = self._pull()
@@ -183,16 +185,23 @@ class CollectWorker:
             self._policy.refresh()
 
     def _apply_curriculum(self) -> None:
+        """Sets what the next episode gets, in one call; nothing if nothing changes."""
         from tfagents_system import curriculum
 
-        values = curriculum.values_at(self._schedules, self.iteration)
+        values = curriculum.sample_values(
+            self._schedules, self.iteration, self._generator
+        )
         changed = {
             name: value
             for name, value in values.items()
             if self._curriculum_values.get(name) != value
         }
+        # Drawn values change with each episode: too many lines for a log.
+        reached = curriculum.values_at(self._schedules, self.iteration)
+        if reached != self._reached:
+            logger.info("curriculum at iteration %d: %s", self.iteration, reached)
+            self._reached = reached
         if changed:
-            logger.info("curriculum at iteration %d: %s", self.iteration, changed)
             self._env.set_state(changed)
             self._curriculum_values = values
             self._status.update(curriculum=values)
@@ -236,6 +245,10 @@ class CollectWorker:
                 "Metrics/success_rate": success_rate,
                 "Metrics/policy_lag_train_steps": self._policy_lag,
                 "Metrics/worker_env_steps_per_sec": rate,
+                **{
+                    f"Curriculum/{name}": value
+                    for name, value in self._curriculum_values.items()
+                },
                 **metrics.user_results(*self._observers[1:]),
             },
             self._train_step,

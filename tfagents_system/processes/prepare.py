@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import argparse
 import filecmp
+import json
 import shutil
 import sys
 import tempfile
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from tfagents_system import configuration, curriculum, memory
 from tfagents_system.errors import UserError, run_command
-from tfagents_system.experiment import Experiment
+from tfagents_system.experiment import Experiment, read_json, write_json
 from tfagents_system.headless import render_without_screen
 from tfagents_system.quiet import quiet_imports
 
@@ -29,7 +30,45 @@ if TYPE_CHECKING:
     from tfagents_system.train_params_base import TrainParamsBase
 
 
-def choose_source(snapshot: Path, original: Path, what: str) -> Path:
+def is_same_config(snapshot: Path, original: Path) -> bool:
+    """Returns whether two JSON files say the same.
+
+    A horizon that only the snapshot has is the environment's own (see `write_config`).
+    """
+    try:
+        kept, given = read_json(snapshot), read_json(original)
+    except UserError:
+        return False
+    if isinstance(kept, dict) and isinstance(given, dict) and "horizon" in kept:
+        given.setdefault("horizon", kept["horizon"])
+    # As text: 1, 1.0 and true are equal in Python.
+    texts = [json.dumps(config, sort_keys=True) for config in (kept, given)]
+    return texts[0] == texts[1]
+
+
+def is_same_text(snapshot: Path, original: Path) -> bool:
+    """Returns whether two files are the same to the byte."""
+    return filecmp.cmp(snapshot, original, shallow=False)
+
+
+def write_config(source: Path, horizon: int, snapshot: Path) -> None:
+    """Writes the snapshot of the JSON: a copy, or with the environment's horizon.
+
+    Every process reads the horizon there.
+    """
+    config = configuration.load_config(source)
+    if "horizon" not in config:
+        write_json(snapshot, {**config, "horizon": horizon})
+    elif not snapshot.exists():
+        shutil.copyfile(source, snapshot)
+
+
+def choose_source(
+    snapshot: Path,
+    original: Path,
+    what: str,
+    is_same: Callable[[Path, Path], bool] = is_same_text,
+) -> Path:
     """Chooses the snapshot of an existing experiment over the original file.
 
     Says so on stderr if they differ: a resumed run uses what it began with.
@@ -41,7 +80,7 @@ def choose_source(snapshot: Path, original: Path, what: str) -> Path:
         if not original.is_file():
             raise UserError(f"{what}: no file {original}")
         return original
-    if original.is_file() and not filecmp.cmp(snapshot, original, shallow=False):
+    if original.is_file() and not is_same(snapshot, original):
         print(
             f"note: {original} differs from the snapshot {snapshot}; this run resumes "
             "with the snapshot. For the new settings choose a new SAC_EXP_NAME.",
@@ -127,21 +166,29 @@ def check_policy(agent: tf_agent.TFAgent, env: py_environment.PyEnvironment) -> 
         )
 
 
-def build_everything(params: TrainParamsBase) -> tuple[Any, tf_agent.TFAgent]:
+def build_everything(
+    params: TrainParamsBase, params_path: Path, config_path: Path
+) -> tuple[TrainParamsBase, Any, tf_agent.TFAgent]:
     """Builds environments and agent once, as the processes will.
 
+    Args:
+      params: The user's `TrainParams`; its JSON need not have a horizon.
+      params_path: The file it comes from.
+      config_path: The JSON it was built with.
+
     Returns:
-      The `Specs` of the environment, and the agent.
+      The `TrainParams` with a horizon, the `Specs` of the environment, and the agent.
 
     Raises:
       UserError: The user's code failed (its traceback is printed), or what it
         returned does not work.
     """
     from tfagents_system.algorithm import sac, specs
-    from tfagents_system.environments import standard
+    from tfagents_system.environments import horizon, standard
 
     step = "collect_env_args_kwargs and env_ctor"
     try:
+        params = horizon.complete(params, params_path, config_path)
         env = standard.make_collect_env(params, worker=0, seed=params.seed)
         step = "the environment"
         check_environment(params, env)
@@ -168,7 +215,7 @@ def build_everything(params: TrainParamsBase) -> tuple[Any, tf_agent.TFAgent]:
         raise UserError(
             f"{step} failed, see above: {type(error).__name__}: {message}"
         ) from error
-    return env_specs, agent
+    return params, env_specs, agent
 
 
 def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> None:
@@ -186,7 +233,9 @@ def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> Non
     Raises:
       UserError: Anything that would fail later.
     """
-    config_source = choose_source(experiment.config, config_path, "SAC_CONFIG")
+    config_source = choose_source(
+        experiment.config, config_path, "SAC_CONFIG", is_same_config
+    )
     params_source = choose_source(experiment.params, params_path, "SAC_PARAMS")
     config = configuration.load_config(config_source)
     params = configuration.load_params(params_source, config, params_path.parent)
@@ -196,7 +245,7 @@ def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> Non
     from tfagents_system import checkpoint
     from tfagents_system.dataflow import rate_limiter, rows
 
-    env_specs, agent = build_everything(params)
+    params, env_specs, agent = build_everything(params, params_source, config_source)
     codec = rows.RowCodec.of(params, env_specs)
     with tempfile.TemporaryDirectory() as folder:
         new_specs = Path(folder) / "specs.pbtxt"
@@ -211,12 +260,9 @@ def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> Non
             shutil.copy(new_specs, experiment.specs)
     if experiment.checkpoints.exists():
         checkpoint.check_resume(experiment, agent, codec)
-    for source, snapshot in (
-        (config_source, experiment.config),
-        (params_source, experiment.params),
-    ):
-        if not snapshot.exists():
-            shutil.copyfile(source, snapshot)
+    write_config(config_source, params.env_config["horizon"], experiment.config)
+    if not experiment.params.exists():
+        shutil.copyfile(params_source, experiment.params)
     experiment.done.unlink(missing_ok=True)  # More iterations are wanted since.
 
     pacing = rate_limiter.make_pacing(params, codec)
