@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import psutil
+import tensorflow as tf
 
 from tests.conftest import REPOSITORY
 from tfagents_system import supervision
@@ -24,6 +25,17 @@ def wait_for(condition: Callable[[], Any], what: str, timeout_secs: float = 120)
         assert time.monotonic() < deadline, f"gave up waiting for {what}"
         time.sleep(0.2)
     return value
+
+
+def read_scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Reads every scalar of a folder of event files: tag to (step, value)."""
+    scalars: dict[str, list[tuple[int, float]]] = {}
+    for path in sorted(folder.glob("events.*")):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                number = float(tf.make_ndarray(value.tensor))
+                scalars.setdefault(value.tag, []).append((event.step, number))
+    return scalars
 
 
 class Run:

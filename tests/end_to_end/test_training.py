@@ -21,10 +21,9 @@ import imageio
 import numpy as np
 import psutil
 import pytest
-import tensorflow as tf
 
 from tests.conftest import REPOSITORY
-from tests.end_to_end.harness import Run, wait_for
+from tests.end_to_end.harness import Run, read_scalars, wait_for
 from tfagents_system import policy_export, supervision
 from tfagents_system.experiment import read_json
 from tfagents_system.generations import list_generations
@@ -262,17 +261,6 @@ def check_more_iterations(run: Run) -> None:
     assert run.env_steps > env_steps
     after, before = list_generations(run.experiment)
     assert after.episodes > before.episodes
-
-
-def read_scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """Reads every scalar of a folder of event files: tag to (step, value)."""
-    scalars: dict[str, list[tuple[int, float]]] = {}
-    for path in sorted(folder.glob("events.*")):
-        for event in tf.compat.v1.train.summary_iterator(str(path)):
-            for value in event.summary.value:
-                number = float(tf.make_ndarray(value.tensor))
-                scalars.setdefault(value.tag, []).append((event.step, number))
-    return scalars
 
 
 def check_summaries(run: Run) -> None:
