@@ -88,7 +88,8 @@ def test_a_new_policy_is_taken_over_within_an_episode(
 ) -> None:
     monkeypatch.setattr(collect_worker, "PULL_PERIOD_SECS", 0.0)
     params, env, specs = pendulum
-    params.eval_period_itrs = 0
+    params.eval_period_itrs = params.num_iter
+    params.n_eval_episodes = 1
     last_step = params.num_iter * params.num_steps_per_iter
     served = serve(params, specs)
     # The mean is far beyond tanh's range: the newer policy always acts with the bound.
@@ -110,6 +111,8 @@ def test_a_new_policy_is_taken_over_within_an_episode(
     assert min(actions[:50]) < 1.9
     assert actions[51:] == [2.0] * 149
     assert served.status.get("policy_train_step") == last_step
+    # The final policy is evaluated, though it came within an episode.
+    assert served.status.get("eval_train_step") == last_step
 
 
 class RecordingPendulum(PendulumEnv):

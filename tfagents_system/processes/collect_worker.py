@@ -7,6 +7,7 @@ ends it at once: it has nothing to save.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import signal
@@ -132,19 +133,20 @@ class CollectWorker:
 
     def run(self) -> None:
         """Collects and evaluates until training is complete; evaluates once more."""
-        try:
+        with contextlib.suppress(TrainingDone):
             while self._train_step < self.total_train_steps:
                 info = self._pull()
                 is_warm_up = self._is_warm_up(info)
                 if not is_warm_up and self._is_evaluation_due():
                     self._evaluate(info)
+                # The pulled policy may be the final one.
                 if self._train_step < self.total_train_steps:
                     self._apply_curriculum()
                     self._collect(info, is_warm_up)
-        except TrainingDone:
-            info = self._pull()
-            if self._is_evaluation_due():
-                self._evaluate(info)
+        # The final policy may have come within an episode, too.
+        info = self._pull()
+        if self._is_evaluation_due():
+            self._evaluate(info)
         self._status.set_state("finished")
 
     def _pull(self) -> ReplayInfo:
