@@ -171,6 +171,7 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
 
     from tfagents_system import acting, configuration, evaluation, policy_export
     from tfagents_system.environments import horizon, standard
+    from tfagents_system.processes import startup
 
     experiment = Experiment(resolve_path(args.exp_dir))
     if not experiment.root.is_dir():
@@ -179,7 +180,10 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
     config_path = resolve_path(args.config) if args.config else experiment.config
     params_path = resolve_path(args.params) if args.params else experiment.params
     config = configuration.load_config(config_path)
-    params = configuration.load_params(params_path, config)
+    # What the snapshot imports lies where it was copied from.
+    has_run = not args.params and experiment.run.exists()
+    source = startup.Run.load(experiment).params_folder if has_run else None
+    params = configuration.load_params(params_path, config, source)
     params = horizon.complete(params, params_path, config_path)
     env = standard.make_eval_env(params, worker=0, seed=args.seed)
     saved_policy = py_tf_eager_policy.SavedModelPyTFEagerPolicy(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any, Callable
 
+import imageio
+import numpy as np
 import psutil
 import tensorflow as tf
 
@@ -162,3 +165,18 @@ class Run:
         if self.launcher is not None and self.launcher.poll() is None:
             self.launcher.kill()
             self.launcher.wait()
+
+
+def evaluate(run: Run) -> dict[str, Any]:
+    """Evaluates to a video; returns what run.py reports of the episode."""
+    command = [sys.executable, "tfagents_system/run.py", "--json"]
+    command += ["--exp_dir", str(run.experiment.root), "--num_episodes", "1"]
+    result = subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    (episode,) = json.loads(result.stdout)["episodes"]
+    frames = np.stack(imageio.mimread(episode["video"], memtest=False))
+    assert len(frames) > 2
+    assert np.ptp(frames.astype(int), axis=0).max() > 50, "nothing moves in the video"
+    return dict(episode)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import imageio
 import numpy as np
 import pytest
 
-from tests.conftest import REPOSITORY
-from tests.end_to_end.harness import Run, read_scalars, wait_for
+from tests.end_to_end.harness import Run, evaluate, read_scalars, wait_for
 
 PARAMS = Path(__file__).with_name("toy_params.py").read_text()
 HORIZON = 40
@@ -35,21 +30,6 @@ def train(run: Run) -> None:
     assert returns[-1][0] > 0, "no episode was collected with a newer policy"
     assert run.status(WORKER, "eval_train_step") == TRAIN_STEPS
     assert np.isfinite(run.status(WORKER, "eval_return", np.nan))
-
-
-def evaluate(run: Run) -> dict[str, Any]:
-    """Evaluates to a video; returns what run.py reports of the episode."""
-    command = [sys.executable, "tfagents_system/run.py", "--json"]
-    command += ["--exp_dir", str(run.experiment.root), "--num_episodes", "1"]
-    result = subprocess.run(
-        command, cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    (episode,) = json.loads(result.stdout)["episodes"]
-    frames = np.stack(imageio.mimread(episode["video"], memtest=False))
-    assert len(frames) > 2
-    assert np.ptp(frames.astype(int), axis=0).max() > 50, "nothing moves in the video"
-    return dict(episode)
 
 
 @pytest.mark.parametrize(

@@ -190,10 +190,11 @@ def build_everything(
     try:
         params = horizon.complete(params, params_path, config_path)
         env = standard.make_collect_env(params, worker=0, seed=params.seed)
-        step = "the environment"
-        check_environment(params, env)
+        # As in a worker, before the curriculum changes the one to collect in.
         step = "eval_env_args_kwargs and env_ctor"
         eval_env = standard.make_eval_env(params, 0, params.seed, env)
+        step = "the environment"
+        check_environment(params, env)
         env_specs = specs.read_specs(env)
         if str(specs.read_specs(eval_env)) != str(env_specs):
             raise UserError(
