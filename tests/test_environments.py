@@ -13,6 +13,7 @@ from tf_agents.environments import (
     py_environment,
     suite_gym,
     suite_pybullet,
+    wrappers,
 )
 from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
@@ -269,3 +270,26 @@ def test_what_would_damage_the_training_is_refused(
     with pytest.raises(UserError, match=message) as error:
         env.step(action)
     assert "at step 3 of an episode" in str(error.value)
+
+
+@pytest.mark.parametrize("with_actions", [False, True])
+def test_history_wrapper_works(with_actions: bool) -> None:
+    history = wrappers.HistoryWrapper(
+        suite_gym.load("Pendulum-v1"), history_length=3, include_actions=with_actions
+    )
+    env = standard.StandardEnvironment(history, horizon=5)
+    before = env.reset()
+    for _ in range(5):
+        after = env.step(np.array([0.5], np.float32))
+    assert after.is_last()
+    assert after.discount == 1
+    arrays = [step.observation for step in (before, after)]
+    if with_actions:
+        np.testing.assert_array_equal(arrays[1]["action"], [[0.5]] * 3)
+        arrays = [observation["observation"] for observation in arrays]
+    assert not arrays[0][:2].any()
+    assert arrays[1].shape == (3, 3)
+    assert len(np.unique(arrays[1], axis=0)) == 3
+    # A new episode has nothing of the old one.
+    again = env.reset().observation
+    assert not (again["observation"] if with_actions else again)[:2].any()

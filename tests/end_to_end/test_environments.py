@@ -43,6 +43,7 @@ def train(run: Run) -> None:
         ("dict", {"normalize_observations": True}),
         ("image", {}),
         ("memory", {"recurrent": True}),
+        ("history", {"n_step_returns": 3}),
     ],
 )
 def test_training_and_video(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from tf_agents.environments import py_environment
+from tf_agents.environments import py_environment, wrappers
 from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
@@ -105,4 +105,6 @@ class TrainParams(TrainParamsBase):
         name = self.env_config["env"]
         if name in SPECS:
             return Point(name, seed)
+        if name == "history":
+            return wrappers.HistoryWrapper(Point("bare", seed), 3, include_actions=True)
         return loaders.load(name, seed=seed)
