@@ -165,7 +165,7 @@ def save_generation(attempt: Attempt) -> None:
     """Leaves a checkpoint as a training with the attempt's files would."""
     from tfagents_system import configuration, generations
     from tfagents_system.algorithm import sac, specs
-    from tfagents_system.checkpoint import row_layout, write_learner
+    from tfagents_system.checkpoint import LearnerState, row_layout
     from tfagents_system.dataflow.rows import RowCodec
     from tfagents_system.environments import standard
 
@@ -174,7 +174,7 @@ def save_generation(attempt: Attempt) -> None:
     env_specs = specs.read_specs(standard.make_collect_env(params, 0, 0))
     agent = sac.build_agent(params, env_specs)
     agent.train_step_counter.assign(100)
-    write_learner(attempt.experiment, agent)
+    LearnerState(agent).write(attempt.experiment)
     generations.complete(
         attempt.experiment,
         train_step=100,

@@ -58,7 +58,7 @@ def save(
     experiment: Experiment, agent: Any, client: reverb.Client, codec: rows.RowCodec
 ) -> bool:
     """Saves both parts one after the other; returns whether there was need to."""
-    train_step = checkpoint.write_learner(experiment, agent)
+    train_step = checkpoint.LearnerState(agent).write(experiment)
     if train_step is None:
         return False
     checkpoint.complete(experiment, train_step, client, codec)
@@ -290,7 +290,7 @@ def flip_byte(path: Path) -> None:
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
-    "learner truncated": lambda g: os.truncate(g / "learner.data-00000-of-00001", 1000),
+    "learner truncated": lambda g: os.truncate(max(g.glob("learner.data-*")), 1000),
     "learner missing": lambda g: (g / "learner.index").unlink(),
     "chunks truncated": lambda g: os.truncate(replay_file(g, "chunks.tfrecord"), 10),
     "items empty": lambda g: os.truncate(replay_file(g, "items.tfrecord"), 0),

@@ -105,6 +105,7 @@ def test_no_module_is_named_utils() -> None:
         ["./train_minitaur.sh"],
         ["scripts/status.sh"],
         ["scripts/stop_training.sh"],
+        [sys.executable, "scripts/plot_returns.py"],
         [sys.executable, "tfagents_system/run.py"],
         [sys.executable, "-m", "tfagents_system.launch"],
         [sys.executable, "-m", "tfagents_system.status"],

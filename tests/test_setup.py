@@ -101,8 +101,8 @@ def test_the_lock_files_agree() -> None:
         assert locked_version(development[name]) == locked_version(part)
 
 
-def test_what_environments_may_want_is_for_tests_and_those_who_ask() -> None:
-    assert not {"gymnasium", "dm-control", "mujoco"} & set(
+def test_what_only_some_want_is_for_tests_and_those_who_ask() -> None:
+    assert not {"gymnasium", "dm-control", "matplotlib", "mujoco"} & set(
         locked_packages("requirements.lock")
     )
 

@@ -17,6 +17,7 @@ import os
 import random
 import signal
 import socket
+import statistics
 import sys
 import tempfile
 import time
@@ -34,6 +35,11 @@ POLL_SECS = 0.5
 # A process says once a second how far it is.
 STATUS_DELAY_SECS = 3.0
 NUM_WORKERS = 2
+ITERATION_TRAIN_STEPS = 200
+# Between bursts of so many kills the training must get on: with one every few seconds,
+# and each start taking as long, nothing would ever be at stake.
+KILLS_PER_BURST = 4
+MAX_RECOVERY_SECS = 120.0
 
 
 def make_config(train_steps: int) -> dict[str, Any]:
@@ -42,8 +48,8 @@ def make_config(train_steps: int) -> dict[str, Any]:
         "env": "Pendulum-v1",
         "horizon": 200,
         "train_params": {
-            "num_steps_per_iter": 200,
-            "num_iter": train_steps // 200,
+            "num_steps_per_iter": ITERATION_TRAIN_STEPS,
+            "num_iter": train_steps // ITERATION_TRAIN_STEPS,
             "n_train_episodes_per_iter": 1,
             "n_buffer_init_episodes": 5,
             "n_episodes_in_buffer": 500,
@@ -72,6 +78,7 @@ class Watcher:
         self._checkpoints: dict[Path, tuple[float, generations.Generation]] = {}
         self.violations: list[str] = []
         self.max_lost_train_steps = 0
+        self.recovery_secs: list[float] = []
         self._last_train_step = 0
         self._doubled: set[str] = set()
 
@@ -80,6 +87,20 @@ class Watcher:
         self._check_counters()
         self._check_processes()
         time.sleep(POLL_SECS)
+
+    def wait_for_progress(self) -> None:
+        """Watches until the training has taken the steps of an iteration."""
+        started = time.monotonic()
+        before = int(self._system.read(LEARNER).get("train_step", 0))
+        while True:
+            self.poll()
+            status = self._system.read(LEARNER)
+            if status.get("train_step", 0) >= before + ITERATION_TRAIN_STEPS:
+                break
+            if time.monotonic() - started > MAX_RECOVERY_SECS:
+                self._expect(False, f"no progress from train step {before}")
+                break
+        self.recovery_secs.append(round(time.monotonic() - started, 1))
 
     def _check_counters(self) -> None:
         """Neither learner nor replay may be behind a checkpoint that was there."""
@@ -183,6 +204,8 @@ def run(system: System, args: argparse.Namespace) -> dict[str, Any]:
             sys.exit(f"the launcher ended too early:\n{system.output.read_text()}")
         if time.monotonic() < next_kill:
             continue
+        if sum(killed.values()) % KILLS_PER_BURST == 0:
+            watcher.wait_for_progress()
         next_kill = time.monotonic() + rng.uniform(0, 2 * args.period_secs)
         num_kills = sum(killed.values()) - killed["everything"]
         if num_kills in tree_kills_at:
@@ -212,6 +235,8 @@ def run(system: System, args: argparse.Namespace) -> dict[str, Any]:
         "killed": dict(killed),
         "train_step_at_the_last_kill": kills_ended_at,
         "max_lost_train_steps": watcher.max_lost_train_steps,
+        "median_recovery_secs": statistics.median(watcher.recovery_secs or [0.0]),
+        "max_recovery_secs": max(watcher.recovery_secs, default=0.0),
         "violations": watcher.violations,
     }
 

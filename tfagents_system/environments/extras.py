@@ -1,4 +1,4 @@
-"""What may be missing when an environment is loaded by name, and what to type then."""
+"""Packages that only some want: what may be missing, and what to type then."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tfagents_system.errors import UserError
 REQUIREMENTS = {
     "dm_control": ["dm_control>=1.0.30", "mujoco<3.4"],
     "gymnasium": ["gymnasium[mujoco]>=1.0,<1.2", "mujoco<3.4"],
+    "plot": ["matplotlib"],
 }
 
 
@@ -38,11 +39,11 @@ def is_installed(package: str) -> bool:
 
 
 def missing(extra: str, name: str, package: str) -> UserError:
-    """Returns the error for an environment whose package is not installed.
+    """Returns the error for a package that is not installed.
 
     Args:
       extra: Which of `REQUIREMENTS` has it.
-      name: The environment's.
+      name: What needs it, such as an environment.
       package: What is missing.
     """
     return UserError(

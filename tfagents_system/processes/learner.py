@@ -68,7 +68,7 @@ class Learner:
           client: Client of the replay server, for the training thread.
           status: The learner's status.
         """
-        from tfagents_system import metrics, policy_export
+        from tfagents_system import checkpoint, metrics, policy_export
         from tfagents_system.dataflow import rate_limiter, variables
 
         self._experiment = experiment
@@ -81,6 +81,7 @@ class Learner:
         self._status = status
         status.update(problem="")  # That of a former process is over.
         self._exporter = policy_export.PolicyExporter(experiment, agent)
+        self._state = checkpoint.LearnerState(agent)
         self._variables = variables.policy_variables(agent)
         self._publisher = variables.PolicyPublisher(client)
         self._summaries = metrics.ScalarWriter(
@@ -134,13 +135,13 @@ class Learner:
         Where that fails, because the disk is full for example, training goes on; the
         status and the launcher say so.
         """
-        from tfagents_system import checkpoint, policy_export
+        from tfagents_system import policy_export
 
         with self._save_lock:
             self._wait_until_saved()
             try:
                 self._exporter.export_checkpoint()
-                train_step = checkpoint.write_learner(self._experiment, self._agent)
+                train_step = self._state.write(self._experiment)
             except NotSaved as error:
                 self._report_problem(str(error))
                 return
