@@ -59,7 +59,6 @@ def test_unknown_flags_are_kept_for_the_algorithm() -> None:
         ("stray", "stray belongs to no flag"),
         ("--my_flag 1 2", "2 belongs to no flag"),
         ("--config x.json", "--config needs --params"),
-        ("--params x.py --tau 0.1", "--tau and --params: set it in the params file"),
     ],
 )
 def test_mistakes_are_one_clear_line(line: str, message: str) -> None:

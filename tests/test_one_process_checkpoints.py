@@ -103,7 +103,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
         saved.advance(12)
         saved.save(2)
         path = tmp_path / damaged
-        path.write_bytes(path.read_bytes()[:-1])
+        path.write_bytes(path.read_bytes()[:-20])
         assert restored.checkpoints.restore() == {"iteration": 1}
         assert restored.buffer.num_added == 12
         assert restored.agent._log_alpha.numpy() == log_alpha
@@ -126,7 +126,7 @@ def test_rows_that_are_damaged_or_missing_count_too(
     (tmp_path / "replay" / "rows_000000000010_000000000017_0.npy").unlink()
     assert make().checkpoints.restore() == {"iteration": 1}
     next((tmp_path / "replay").glob("rows_000000000000_*")).write_bytes(b"")
-    with pytest.raises(UserError, match="all checkpoints in .* are damaged"):
+    with pytest.raises(UserError, match=r"all checkpoints in .* are damaged"):
         make().checkpoints.restore()
 
 

@@ -260,11 +260,13 @@ def make_agent(
     target_entropy: float | None,
     reward_scale_factor: float,
     normalize_observations: bool = False,
+    agent_class: type[ShardedSacAgent] = ShardedSacAgent,
 ) -> ShardedSacAgent:
     """Builds TF-Agents' SAC (https://arxiv.org/abs/1812.05905) with Adam throughout.
 
     The arguments are the attributes of `TrainParamsBase` of the same meaning;
-    `total_train_steps` are the gradient steps of the whole training.
+    `total_train_steps` are the gradient steps of the whole training, and `agent_class`
+    is the agent's.
     """
 
     def adam(learning_rate: float) -> tf.keras.optimizers.Optimizer:
@@ -272,7 +274,7 @@ def make_agent(
             make_learning_rate(learning_rate, learning_rate_schedule, total_train_steps)
         )
 
-    return ShardedSacAgent(
+    return agent_class(
         time_step_spec,
         action_spec,
         critic_network=critic_network,

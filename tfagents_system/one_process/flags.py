@@ -49,7 +49,7 @@ class Flag:
 POSITIVE = _number(int, 1)
 RATE = _number(float, 1e-30)
 
-#: Of the agent and its environment: a params file has these itself.
+#: Of the agent and its environment: `FlagParams` reads these.
 AGENT_FLAGS = {
     "env": Flag(
         str, "Pendulum-v1", "name of the environment, as `loaders.load` has it"
@@ -78,8 +78,8 @@ LOOP_FLAGS = {
     "iterations": Flag(POSITIVE, 1_000_000, "env steps of the whole training", False),
     "log_interval": Flag(POSITIVE, 10_000, "iterations between evaluations", False),
 }
-PATH_FLAGS = ("params", "config")
 FLAGS = {**AGENT_FLAGS, **LOOP_FLAGS}
+NAMES = (*FLAGS, "params", "config", "logdir")
 
 
 def parse(arguments: Sequence[str] | None = None) -> tuple[Path, dict[str, Any]]:
@@ -116,20 +116,9 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[Path, dict[str, Any]]
     known, rest = parser.parse_known_args(arguments)
     given = vars(known)
     logdir: Path = given.pop("logdir")
-    if "params" in given:
-        _refuse_agent_flags(given)
-    elif "config" in given:
+    if "config" in given and "params" not in given:
         raise UserError("--config needs --params")
     return logdir, {**given, **_read_unknown(rest)}
-
-
-def _refuse_agent_flags(given: dict[str, Any]) -> None:
-    for name in given:
-        if name in AGENT_FLAGS:
-            raise UserError(
-                f"--{name} and --params: set it in the params file, or in the JSON's "
-                "train_params"
-            )
 
 
 def _read_unknown(words: Sequence[str]) -> dict[str, Any]:
@@ -139,8 +128,7 @@ def _read_unknown(words: Sequence[str]) -> dict[str, Any]:
     for word in words:
         if word.startswith("--"):
             name, has_value, value = word[2:].partition("=")
-            known = [*FLAGS, *PATH_FLAGS, "logdir"]
-            if close := difflib.get_close_matches(name, known, n=1, cutoff=0.75):
+            if close := difflib.get_close_matches(name, NAMES, n=1, cutoff=0.75):
                 raise UserError(f"--{name} is no flag; did you mean --{close[0]}?")
             unknown[name] = _read_value(value) if has_value else True
         elif name and unknown[name] is True:

@@ -8,6 +8,7 @@ import fcntl
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -67,6 +68,8 @@ def train(
     experiment = Experiment(logdir.expanduser().resolve())
     kwargs_path = experiment.root / "kwargs.json"
     saved = read_json(kwargs_path) if kwargs_path.exists() else {}
+    paths = {name: given[name] for name in ("params", "config") if name in given}
+    given = {**given, **{k: str(resolve_path(path)) for k, path in paths.items()}}
     sources = _find_sources({**saved, **given})
     params, kwargs = _build_params(experiment, sources, given, saved)
     # The initial weights, too; not what is exported later, see `sac.build_agent`.
@@ -86,7 +89,7 @@ def train(
 
 def _find_sources(kwargs: dict[str, Any]) -> _Sources:
     def find(name: str) -> Path | None:
-        return resolve_path(kwargs[name]) if kwargs.get(name) else None
+        return Path(kwargs[name]) if kwargs.get(name) else None
 
     return _Sources(find("params"), find("config"))
 
@@ -98,13 +101,25 @@ def _build_params(
     saved: dict[str, Any],
 ) -> tuple[TrainParamsBase, dict[str, Any]]:
     """Returns the `TrainParams`, and all flags completed."""
-    if sources.params is None:
+    path = sources.params or experiment.params
+    params_class: type[TrainParamsBase] = FlagParams
+    if sources.params is not None:
+        params_class = configuration.load_class(path, path.parent)
+    config = {} if sources.config is None else configuration.load_config(sources.config)
+    if issubclass(params_class, FlagParams):
         defaults = {name: flag.default for name, flag in flags.FLAGS.items()}
         kwargs = flags.complete(given, saved, defaults)
-        return configuration.make_params(FlagParams, experiment.params, kwargs), kwargs
-    config = {} if sources.config is None else configuration.load_config(sources.config)
-    params = configuration.load_params(sources.params, config)
-    params = horizon.complete(params, sources.params, sources.config or sources.params)
+        params = configuration.make_params(params_class, path, {**config, **kwargs})
+        return params, kwargs
+    for name in flags.AGENT_FLAGS:
+        if name in given:
+            raise UserError(
+                f"--{name}: TrainParams of {path} does not read it; set it there, in "
+                "the JSON's train_params, or derive TrainParams from FlagParams"
+            )
+    unknown = {k: v for k, v in {**saved, **given}.items() if k not in flags.NAMES}
+    params = configuration.make_params(params_class, path, {**config, **unknown})
+    params = horizon.complete(params, path, sources.config or path)
     return params, flags.complete(given, saved, _loop_of(params))
 
 
@@ -170,9 +185,17 @@ def _run(
     codec = RowCodec.of(params, specs)
     trainer = trainer_class(params, agent, envs, codec, experiment, loop)
     is_resumed = trainer.restore()
+    if trainer.iteration >= loop.iterations:
+        print(
+            f"already complete: {trainer.iteration:,} iterations; raise --iterations",
+            file=sys.stderr,
+        )
+        return True
     with Progress(trainer.iteration, loop.iterations) as progress:
         if is_resumed:
-            progress.report(f"resumed at iteration {trainer.iteration:,}", 0)
+            progress.report(
+                f"resumed at iteration {trainer.iteration:,}", trainer.iteration
+            )
         trainer.report = progress.report
         with _stopped_by_signals(trainer):
             trainer.run()
