@@ -29,8 +29,7 @@ def test_example_of_an_own_environment_works(tmp_path: Path) -> None:
     readme = REPOSITORY / "README.md"
     (tmp_path / "cart_params.py").write_text(code_blocks(readme, "python")[0])
     (tmp_path / "cart.json").write_text(code_blocks(readme, "json")[0])
-    variables = code_blocks(readme, "bash")[-1]
-    assert "SAC_EXP_NAME=cart" in variables
+    (variables,) = (b for b in code_blocks(readme, "bash") if "SAC_EXP_NAME=cart" in b)
     for name in ("cart_params.py", "cart.json"):
         variables = variables.replace(f"={name}", f"='{tmp_path / name}'")
     (tmp_path / "cart.sh").write_text(variables)
@@ -94,7 +93,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_scripts_and_modules_that_are_named_exist(document: Path) -> None:
     text = document.read_text()
-    readers_own = ("cart_params.py", "params.py")
+    readers_own = ("cart_params.py", "my_sac.py", "params.py")
     for script in re.findall(r"(?<![\w/.])(scripts/\w+\.sh|\w+_\w+\.sh)\b", text):
         assert (REPOSITORY / script).exists(), script
     for module in re.findall(r"`((?:\w+/)*\w+\.py)`", text):

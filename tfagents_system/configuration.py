@@ -104,7 +104,7 @@ def load_params(
       UserError: The file is missing or fails, has no `TrainParams`, or a value in it
         or in the JSON's `train_params` is wrong.
     """
-    params_class = _load_class(path, source_folder or path.parent)
+    params_class = load_class(path, source_folder or path.parent)
     return make_params(params_class, path, config)
 
 
@@ -178,7 +178,16 @@ def call_hook(hook: Callable[..., Any], **offered: Any) -> Any:
     return hook(**taken)
 
 
-def _load_class(path: Path, source_folder: Path) -> type[TrainParamsBase]:
+def load_class(path: Path, source_folder: Path) -> type[TrainParamsBase]:
+    """Loads the class `TrainParams` of a params file.
+
+    Args:
+      path: The Python file.
+      source_folder: Folder whose modules it may import.
+
+    Raises:
+      UserError: The file is missing or fails, or has no such class.
+    """
     if not path.is_file():
         raise UserError(f"no params file {path}")
     # Modules beside the params file, and those of the user's working folder.

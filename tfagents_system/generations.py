@@ -145,19 +145,22 @@ def _verify(path: Path) -> Generation:
         file = path / name
         if not file.is_file():
             raise _Damage(f"{name} is missing")
-        if file.stat().st_size != size:
-            raise _Damage(f"{name} has {file.stat().st_size} bytes instead of {size}")
-        if _checksum(file) != checksum:
+        found_size, found_checksum = fingerprint(file)
+        if found_size != size:
+            raise _Damage(f"{name} has {found_size} bytes instead of {size}")
+        if found_checksum != checksum:
             raise _Damage(f"{name} has other contents than were written")
     return generation
 
 
-def _checksum(path: Path) -> int:
-    checksum = 0
+def fingerprint(path: Path) -> tuple[int, int]:
+    """Returns a file's size in bytes and its CRC-32."""
+    size = checksum = 0
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
+            size += len(chunk)
             checksum = zlib.crc32(chunk, checksum)
-    return checksum
+    return size, checksum
 
 
 def _damaged(experiment: Experiment) -> list[Path]:
@@ -201,13 +204,13 @@ def complete(experiment: Experiment, **facts: Any) -> Generation:
     """
     partial = partial_folder(experiment)
     files = {
-        str(path.relative_to(partial)): (path.stat().st_size, _checksum(path))
+        str(path.relative_to(partial)): fingerprint(path)
         for path in sorted(partial.rglob("*"))
         if path.is_file()
     }
     write_json(partial / _MANIFEST, {**facts, "files": files, "time": time.time()})
     for path in (partial, *partial.rglob("*")):
-        _sync(path)
+        sync(path)
     generation = Generation(
         experiment.checkpoints / f"generation_{facts['train_step']:010d}", **facts
     )
@@ -215,13 +218,13 @@ def complete(experiment: Experiment, **facts: Any) -> Generation:
         if generation.path.exists():  # A damaged one, noticed only now.
             _move_aside(experiment, generation.path)
         partial.rename(generation.path)
-        _sync(experiment.checkpoints)
+        sync(experiment.checkpoints)
         for old in list_generations(experiment)[NUM_KEPT:]:
             shutil.rmtree(old.path)
     return generation
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Forces a file or folder to disk, so that a power cut cannot leave half of it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

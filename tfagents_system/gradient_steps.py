@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
+from numpy.typing import NDArray
 from tf_agents.agents import tf_agent
 
 from tfagents_system.algorithm import sac
@@ -19,21 +22,26 @@ class GradientSteps:
     """Many gradient steps in one compiled function."""
 
     def __init__(
-        self, agent: tf_agent.TFAgent, codec: RowCodec, dataset: tf.data.Dataset
+        self,
+        agent: tf_agent.TFAgent,
+        codec: RowCodec,
+        dataset: tf.data.Dataset | None = None,
     ) -> None:
         """Compiles nothing yet; that happens at the first call.
 
         Args:
           agent: The agent to train.
           codec: Layout of the rows.
-          dataset: Endless batches of packed rows.
+          dataset: Endless batches of packed rows, for `run`; None: each is given to
+            `step`.
         """
         self._agent = agent
         self._codec = codec
-        self._iterator = iter(dataset)
+        self._iterator: Any = None if dataset is None else iter(dataset)
         self._stop = tf.Variable(False, name="stop")
         self._means = {name: tf.keras.metrics.Mean(name) for name in LOSSES}
         self._compiled_run = tf.function(self._run)
+        self._compiled_step = tf.function(self._step)
         self._compiled_is_finite = tf.function(self._is_finite)
         self._compiled_diagnose = tf.function(self._diagnose)
 
@@ -46,8 +54,25 @@ class GradientSteps:
         Raises:
           UserError: A loss became NaN or infinite.
         """
-        try:
+        with self._finite_losses():
             self._compiled_run(self._iterator, tf.constant(num_steps, tf.int64))
+
+    def step(self, columns: Sequence[NDArray[Any]]) -> None:
+        """Takes one gradient step.
+
+        Args:
+          columns: A batch of packed rows, as `RowCodec.unpack` takes it.
+
+        Raises:
+          UserError: A loss became NaN or infinite.
+        """
+        with self._finite_losses():
+            self._compiled_step(tuple(columns))
+
+    @contextlib.contextmanager
+    def _finite_losses(self) -> Iterator[None]:
+        try:
+            yield
         except tf.errors.InvalidArgumentError as error:
             loss = re.search(r"\w+ loss is inf or nan", error.message)
             if loss is None:
@@ -81,9 +106,12 @@ class GradientSteps:
             mean.reset_state()
         return losses
 
-    def diagnose(self) -> dict[str, float]:
-        """Measures alpha and the Q values on one more batch."""
-        scalars = self._compiled_diagnose(self._iterator)
+    def diagnose(
+        self, columns: Sequence[NDArray[Any]] | None = None
+    ) -> dict[str, float]:
+        """Measures alpha and the Q values on a batch; None: the dataset's next."""
+        batch = next(self._iterator) if columns is None else tuple(columns)
+        scalars = self._compiled_diagnose(batch)
         return {name: float(value) for name, value in scalars.items()}
 
     def stop(self) -> None:
@@ -99,11 +127,14 @@ class GradientSteps:
                 is_stopping = self._stop.read_value()
             if is_stopping:
                 break
-            loss = self._agent.train(self._codec.unpack(columns))
-            self._means["loss"].update_state(loss.loss)
-            for name in LOSSES[1:]:
-                if hasattr(loss.extra, name):
-                    self._means[name].update_state(getattr(loss.extra, name))
+            self._step(columns)
+
+    def _step(self, columns: tuple[tf.Tensor, ...]) -> None:
+        loss = self._agent.train(self._codec.unpack(columns))
+        self._means["loss"].update_state(loss.loss)
+        for name in LOSSES[1:]:
+            if hasattr(loss.extra, name):
+                self._means[name].update_state(getattr(loss.extra, name))
 
     def _is_finite(self) -> tf.Tensor:
         return tf.reduce_all(
@@ -114,5 +145,5 @@ class GradientSteps:
             ]
         )
 
-    def _diagnose(self, iterator: Any) -> dict[str, tf.Tensor]:
-        return sac.diagnose(self._agent, self._codec.unpack(next(iterator)))
+    def _diagnose(self, columns: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
+        return sac.diagnose(self._agent, self._codec.unpack(columns))

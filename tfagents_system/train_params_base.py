@@ -258,7 +258,14 @@ class TrainParamsBase(abc.ABC):
             target_entropy=self.target_entropy,
             reward_scale_factor=self.reward_scale_factor,
             normalize_observations=self.normalize_observations,
+            agent_class=self.agent_class(),
         )
+
+    def agent_class(self) -> Any:
+        """Returns the class of the agent: `ShardedSacAgent`, or a subclass of it."""
+        from tfagents_system.algorithm import sac
+
+        return sac.ShardedSacAgent
 
     def train_observers_ctor(
         self, reverb_port: int, collect_only: bool = False

@@ -11,7 +11,7 @@ from tf_agents.agents.sac import sac_agent
 from tf_agents.networks import network
 from tf_agents.policies import tf_policy
 from tf_agents.trajectories import trajectory
-from tf_agents.utils import object_identity
+from tf_agents.utils import common, object_identity
 
 from tfagents_system.algorithm.normalization import (
     NormalizingActorPolicy,
@@ -33,10 +33,16 @@ class ShardedSacAgent(sac_agent.SacAgent):
 
     Attributes:
       num_shards: Parts of the batch; set it before the first `train`.
+      noise_seed: Makes the noise of the losses a function of it and of train_step, so
+        that a resumed training draws what it would have drawn; None: TensorFlow's
+        own. Set it before the first `train`.
       normalizer: Normalizes observations, or None.
     """
 
     num_shards: int = 1
+    noise_seed: int | None = None
+    # How many times the losses of one gradient step have sampled actions.
+    _num_sampled: int = 0
 
     def __init__(
         self, *args: Any, normalizer: ObservationNormalizer | None = None, **kwargs: Any
@@ -86,8 +92,27 @@ class ShardedSacAgent(sac_agent.SacAgent):
         transition = self.normalize(self._as_transition(experience))
         return super()._loss(transition, weights, training)
 
+    def _actions_and_log_probs(
+        self, time_steps: Any, training: bool = False
+    ) -> tuple[Any, tf.Tensor]:
+        """Samples actions for the losses, with `noise_seed`; see SacAgent."""
+        if self.noise_seed is None:
+            actions, log_pi = super()._actions_and_log_probs(time_steps, training)
+            return actions, log_pi
+        seed = tf.random.experimental.stateless_fold_in(
+            tf.constant([self.noise_seed, self._num_sampled], tf.int32),
+            tf.cast(self.train_step_counter, tf.int32),
+        )
+        self._num_sampled += 1
+        policy = self._train_policy
+        state = policy.get_initial_state(tf.shape(time_steps.step_type)[0])
+        distribution = policy.distribution(time_steps, policy_state=state).action
+        actions = tf.nest.map_structure(lambda d: d.sample(seed=seed), distribution)
+        return actions, common.log_probability(distribution, actions, self.action_spec)
+
     def _train(self, experience: Any, weights: Any) -> tf_agent.LossInfo:
         """Takes one gradient step as SacAgent does; see there."""
+        self._num_sampled = 0
         transition = self._as_transition(experience)
         if self.normalizer is not None:
             self.normalizer.update(transition.time_step.observation)
@@ -235,11 +260,13 @@ def make_agent(
     target_entropy: float | None,
     reward_scale_factor: float,
     normalize_observations: bool = False,
+    agent_class: type[ShardedSacAgent] = ShardedSacAgent,
 ) -> ShardedSacAgent:
     """Builds TF-Agents' SAC (https://arxiv.org/abs/1812.05905) with Adam throughout.
 
     The arguments are the attributes of `TrainParamsBase` of the same meaning;
-    `total_train_steps` are the gradient steps of the whole training.
+    `total_train_steps` are the gradient steps of the whole training, and `agent_class`
+    is the agent's.
     """
 
     def adam(learning_rate: float) -> tf.keras.optimizers.Optimizer:
@@ -247,7 +274,7 @@ def make_agent(
             make_learning_rate(learning_rate, learning_rate_schedule, total_train_steps)
         )
 
-    return ShardedSacAgent(
+    return agent_class(
         time_step_spec,
         action_spec,
         critic_network=critic_network,

@@ -1,0 +1,127 @@
+"""sac-train as a user runs it: killed, resumed, stopped, evaluated; without Reverb."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import imageio
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import REPOSITORY
+from tests.end_to_end.harness import read_scalars, wait_for
+
+# Reverb is not there.
+COMMAND = (
+    "import sys; sys.modules['reverb'] = None;"
+    "from tfagents_system.train import main; sys.exit(main())"
+)
+FLAGS = (
+    "--env Pendulum-v1 --hidden 32 32 --batch_size 32 --warm_up_steps 100 "
+    "--checkpoint_interval 300 --log_interval 300 --episodes_per_eval 1 "
+    "--iterations 900"
+)
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def start(logdir: Path, flags: str = "") -> subprocess.Popen[str]:
+    """Starts a training on one CPU: with several, sums are not always the same."""
+    command = ["taskset", "-c", str(min(os.sched_getaffinity(0)))]
+    command += [sys.executable, "-c", COMMAND, "--logdir", str(logdir), *flags.split()]
+    return subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+    """Waits for the end; returns what was printed."""
+    output, errors = process.communicate(timeout=200)
+    assert process.returncode == code, errors
+    assert output == ""
+    return errors
+
+
+def read_state(logdir: Path, iteration: int) -> dict[str, Any]:
+    """Returns everything that a checkpoint holds, by name."""
+    path = str(logdir / f"ckpt-{iteration}")
+    state = {
+        name: tf.train.load_variable(path, name)
+        for name, _ in tf.train.list_variables(path)
+        if not name.startswith("_")
+    }
+    manifest = json.loads(Path(f"{path}.json").read_bytes())
+    files = [name for name in manifest["files"] if name.startswith("replay")]
+    state["rows"] = np.concatenate([np.load(logdir / name) for name in files])
+    state["random state"] = np.array(json.dumps(manifest["state"]))
+    return state
+
+
+def test_killed_and_resumed_it_comes_to_the_same(tmp_path: Path) -> None:
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    lines = finish(start(straight, FLAGS)).splitlines()
+    # In a pipe there is no bar, only a line for each evaluation.
+    assert [line.partition(":")[0] for line in lines] == [
+        f"iteration {iteration}" for iteration in (300, 600, 900)
+    ]
+
+    process = start(killed, FLAGS)
+    wait_for(lambda: (killed / "ckpt-300.json").exists(), "the first checkpoint")
+    process.kill()
+    finish(process, -signal.SIGKILL)
+    assert "resumed at iteration 300" in finish(start(killed))
+
+    expected, found = read_state(straight, 900), read_state(killed, 900)
+    assert len(expected["rows"]) == 900
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(value, found[name], err_msg=name)
+    returns = read_scalars(killed / "eval" / "sac")["Metrics_vs_env_step/return"]
+    assert [step for step, _ in returns] == [300, 600, 900]
+
+    check_video(killed)
+    check_stop(killed)
+
+
+def check_video(logdir: Path) -> None:
+    command = [sys.executable, "tfagents_system/run.py", "--json"]
+    command += ["--exp_dir", str(logdir), "--num_episodes", "1"]
+    result = subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["checkpoint"] == "policy_checkpoint_0000000800"
+    frames = np.stack(imageio.mimread(report["episodes"][0]["video"], memtest=False))
+    assert np.ptp(frames.astype(int), axis=0).max() > 50
+
+
+def check_stop(logdir: Path) -> None:
+    assert "already complete" in finish(start(logdir))
+    process = start(logdir, "--iterations 1000000 --log_interval 50")
+    folder = logdir / "ckpt-1200.json"
+    wait_for(folder.exists, "more iterations")
+    # One directory, one training.
+    assert "another training runs in" in finish(start(logdir), 2)
+    process.terminate()
+    assert finish(process, 130).endswith("Stopped. The same command resumes.\n")
+    newest = max(int(path.stem[5:]) for path in logdir.glob("ckpt-*.json"))
+    assert newest > 1200
+    process = start(logdir)
+    wait_for(
+        lambda: not (logdir / "ckpt-900.json").exists() or process.poll(), "a sign"
+    )
+    process.send_signal(signal.SIGINT)
+    assert f"resumed at iteration {newest:,}" in finish(process, 130)

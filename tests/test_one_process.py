@@ -1,0 +1,114 @@
+"""The one-process mode in this process, and the examples of its page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+
+from tests.conftest import REPOSITORY
+from tests.test_docs import code_blocks
+from tfagents_system.algorithm import sac
+from tfagents_system.errors import UserError
+from tfagents_system.one_process import training
+from tfagents_system.one_process.trainer import Trainer
+
+PAGE = REPOSITORY / "docs" / "one_process.md"
+SHORT = {
+    "env": "Pendulum-v1",
+    "hidden": [16],
+    "batch_size": 16,
+    "iterations": 60,
+    "warm_up_steps": 20,
+    "log_interval": 50,
+    "checkpoint_interval": 25,
+    "episodes_per_eval": 1,
+}
+
+
+@pytest.fixture(autouse=True)
+def restore_random_state() -> Any:
+    """Keeps the seeds of a training from other tests."""
+    yield
+    tf.random.set_seed(None)
+
+
+def example(index: int) -> dict[str, Any]:
+    """Runs an example of the page; returns what it defines."""
+    namespace: dict[str, Any] = {}
+    exec(code_blocks(PAGE, "python")[index], namespace)
+    return namespace
+
+
+def test_a_loop_of_its_own_and_what_is_written(tmp_path: Path) -> None:
+    assert training.train(tmp_path, SHORT, example(1)["MyTrainer"])
+    names = [path.name for path in (tmp_path / "policies" / "checkpoints").iterdir()]
+    assert max(names) == "policy_checkpoint_0000000080"  # Twice (60 - 20).
+    kwargs = json.loads((tmp_path / "kwargs.json").read_text())
+    assert {name: kwargs[name] for name in SHORT} == SHORT
+    assert kwargs["tau"] == 5e-3
+    assert (tmp_path / "policies" / "greedy_policy" / "saved_model.pb").is_file()
+
+    with pytest.raises(UserError, match=r"--tau is .* begun with 0\.005"):
+        training.train(tmp_path, {"tau": 0.1})
+    assert training.train(tmp_path, {})  # Already complete.
+    assert training.train(tmp_path, {"iterations": 70})
+    assert json.loads((tmp_path / "ckpt-70.json").read_text())["rows"] == [0, 70]
+
+
+def test_a_sac_of_its_own_gets_its_flags(tmp_path: Path) -> None:
+    path = tmp_path / "my_sac.py"
+    path.write_text(code_blocks(PAGE, "python")[0])
+    seen = []
+
+    class Watching(Trainer):
+        def learn(self) -> None:
+            seen.append((type(self.agent).__name__, self.agent.pessimism))
+            super().learn()
+
+    given = {**SHORT, "params": str(path), "pessimism": 0.5, "iterations": 25}
+    assert training.train(tmp_path / "runs", given, Watching)
+    assert seen == [("MySac", 0.5)] * 5
+    assert json.loads((tmp_path / "runs/kwargs.json").read_text())["pessimism"] == 0.5
+
+
+def test_a_train_function_of_its_own(load: Any) -> None:
+    params = load(train_params={"train_batch_size": 8})
+    agent = example(2)["my_train"](params, 30)
+    assert isinstance(agent, sac.ShardedSacAgent)
+    assert agent.train_step_counter.numpy() == 30
+
+
+def test_a_params_file_sets_the_loop_and_its_flags_win(
+    write_files: Any, tmp_path: Path
+) -> None:
+    params, config = write_files(
+        horizon=20,
+        curriculum={},
+        train_params={
+            "num_iter": 3,
+            "num_steps_per_iter": 4,
+            "n_buffer_init_episodes": 1,
+            "checkpoint_period_itrs": 2,
+            "train_batch_size": 8,
+        },
+    )
+    given = {"params": str(params), "config": str(config), "episodes_per_eval": 2}
+    assert training.train(tmp_path / "runs", given)
+    kwargs = json.loads((tmp_path / "runs" / "kwargs.json").read_text())
+    assert kwargs["iterations"] == 20 + 3 * 4
+    assert kwargs["warm_up_steps"] == 20
+    assert kwargs["checkpoint_interval"] == 8
+    assert kwargs["buffer_size"] == 350 * 20
+    assert kwargs["episodes_per_eval"] == 2
+    with pytest.raises(UserError, match=r"--tau: TrainParams of .* does not read it"):
+        training.train(tmp_path / "other", {**given, "tau": 0.1})
+
+
+def test_a_dead_environment_says_which_one_works(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"Ant-v2 needs mujoco-py.* use Ant-v5"):
+        training.train(tmp_path / "runs", {"env": "Ant-v2"})
+    assert not (tmp_path / "runs").exists()

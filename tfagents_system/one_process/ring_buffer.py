@@ -1,0 +1,94 @@
+"""The replay of the one-process mode: packed rows in NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfagents_system.dataflow.rows import RowCodec
+
+Columns = tuple[NDArray[Any], ...]
+
+
+class RingBuffer:
+    """The newest rows; the oldest ones are overwritten.
+
+    Rows are numbered in the order in which they came, from 0: row i lies at i %
+    capacity.
+
+    Attributes:
+      capacity: Rows that it holds at most.
+      num_added: Rows ever added.
+    """
+
+    def __init__(self, codec: RowCodec, capacity: int) -> None:
+        """Reserves the memory; the system gives it as it is written to.
+
+        Args:
+          codec: Layout of the rows.
+          capacity: Rows that it holds at most.
+        """
+        self._columns = tuple(
+            np.empty((capacity, *spec.shape), spec.dtype.as_numpy_dtype)
+            for spec in codec.columns
+        )
+        self._length = codec.rows_per_item if codec.is_sequence else None
+        self.capacity = capacity
+        self.num_added = 0
+
+    def __len__(self) -> int:
+        """Returns the number of rows in it."""
+        return min(self.num_added, self.capacity)
+
+    @property
+    def first(self) -> int:
+        """Number of the oldest row in it."""
+        return self.num_added - len(self)
+
+    def add(self, row: Sequence[NDArray[Any]]) -> None:
+        """Adds a row.
+
+        Args:
+          row: As `RowCodec.pack` returns it.
+        """
+        index = self.num_added % self.capacity
+        for column, part in zip(self._columns, row):
+            column[index] = part
+        self.num_added += 1
+
+    def can_sample(self) -> bool:
+        """Returns whether there is a row, or a sequence of them."""
+        return len(self) >= (self._length or 1)
+
+    def sample(self, generator: np.random.Generator, batch_size: int) -> Columns:
+        """Samples uniformly, with replacement.
+
+        Args:
+          generator: Draws the rows.
+          batch_size: B, rows; or sequences, for recurrent networks.
+
+        Returns:
+          For each column an array of shape (B, width), of sequences (B, T, width).
+        """
+        stop = self.num_added - (self._length or 1) + 1
+        indices = generator.integers(self.first, stop, batch_size)
+        if self._length is not None:
+            indices = indices[:, None] + np.arange(self._length)
+        indices %= self.capacity
+        return tuple(column.take(indices, axis=0) for column in self._columns)
+
+    def read(self, start: int, stop: int) -> Columns:
+        """Returns rows that are in it, in order, as copies."""
+        indices = np.arange(start, stop) % self.capacity
+        return tuple(column.take(indices, axis=0) for column in self._columns)
+
+    def write(self, start: int, columns: Sequence[NDArray[Any]]) -> None:
+        """Puts rows back that `read` returned; the next row comes after them."""
+        stop = start + len(columns[0])
+        indices = np.arange(start, stop) % self.capacity
+        for column, part in zip(self._columns, columns):
+            column[indices] = part
+        self.num_added = stop

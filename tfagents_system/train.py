@@ -1,0 +1,41 @@
+"""Trains SAC in one process: off-policy's command, also installed as `sac-train`.
+
+    python -m tfagents_system.train --logdir runs/pendulum --env Pendulum-v1
+
+Needs neither Reverb nor daemontools. One iteration is one env step and, after
+--warm_up_steps, one gradient step.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from tfagents_system.errors import run_command
+from tfagents_system.headless import render_without_screen
+from tfagents_system.one_process import flags
+from tfagents_system.quiet import quiet_imports
+
+
+def main() -> int:
+    """Runs from the command line."""
+    return run_command(_train)
+
+
+def _train() -> int:
+    logdir, given = flags.parse()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    quiet_imports()
+    render_without_screen()
+    from tfagents_system.one_process import training
+    from tfagents_system.processes import startup
+
+    startup.limit_threads(training.num_cpus())
+    if training.train(logdir, given):
+        return 0
+    print("Stopped. The same command resumes.", file=sys.stderr)
+    return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
