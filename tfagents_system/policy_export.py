@@ -42,6 +42,11 @@ class PolicyExporter:
                 agent.collect_policy, train_step=self._train_step
             ),
         }
+        self._partial = experiment.policy_checkpoints / ".partial"
+        # Compiled, to one path: TensorFlow loses some memory with each eager write.
+        self._write_checkpoint = tf.function(
+            lambda: self._savers[GREEDY_POLICY].save_checkpoint(str(self._partial))
+        )
 
     def export_saved_models(self) -> None:
         """Writes the SavedModels, also over older ones (a network may differ)."""
@@ -65,11 +70,11 @@ class PolicyExporter:
         )
         if path.exists():
             return
-        partial = path.with_name(f".{path.name}")
         try:
-            shutil.rmtree(partial, ignore_errors=True)
-            self._savers[GREEDY_POLICY].save_checkpoint(str(partial))
-            partial.rename(path)
+            shutil.rmtree(self._partial, ignore_errors=True)
+            (self._partial / tf.saved_model.VARIABLES_DIRECTORY).mkdir(parents=True)
+            self._write_checkpoint()
+            self._partial.rename(path)
         except (OSError, tf.errors.OpError) as error:
             raise NotSaved.because(error) from error
 

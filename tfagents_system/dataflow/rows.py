@@ -156,6 +156,24 @@ class RowCodec:
             part[:] = array if len(field.shape) <= 1 else np.reshape(array, -1)
         return row
 
+    def pack_step(
+        self,
+        time_step: ts.TimeStep,
+        action: Any,
+        reward: float,
+        discount: float,
+        next_observation: Any,
+    ) -> tuple[NDArray[Any], ...]:
+        """Packs a transition of an episode, as `n_step.NStepWriter` passes it on."""
+        return self.pack(
+            time_step.observation,
+            action,
+            reward,
+            discount,
+            next_observation,
+            is_first=time_step.step_type == ts.StepType.FIRST,
+        )
+
     def unpack(self, columns: tuple[tf.Tensor, ...]) -> trajectory.Transition:
         """Unpacks a batch of rows.
 

@@ -6,6 +6,7 @@ with gym 0.23 each episode cut by a time limit was stored as a true terminal.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from typing import Any, NoReturn
 
@@ -283,6 +284,31 @@ def make_eval_env(
 def unwrap(env: py_environment.PyEnvironment) -> py_environment.PyEnvironment:
     """Returns what the user's `env_ctor` returned, as a PyEnvironment."""
     return env.wrapped_env()
+
+
+def sample_action(
+    env: py_environment.PyEnvironment, generator: np.random.Generator
+) -> Any:
+    """Returns an action, uniform within the bounds."""
+    return tf.nest.map_structure(
+        lambda spec: generator.uniform(spec.minimum, spec.maximum, spec.shape).astype(
+            spec.dtype
+        ),
+        env.action_spec(),
+    )
+
+
+def seed_episode(env: py_environment.PyEnvironment, seed: int, episode: int) -> None:
+    """Seeds an episode, so that a resumed training meets it as it would have been.
+
+    Args:
+      env: The environment; one that cannot be seeded stays as it is.
+      seed: Of the training.
+      episode: Number of the episode.
+    """
+    episode_seed = np.random.SeedSequence([seed, episode]).generate_state(1)[0] >> 1
+    with contextlib.suppress(NotImplementedError):
+        env.seed(int(episode_seed))
 
 
 def check_spaces(env: py_environment.PyEnvironment) -> None:

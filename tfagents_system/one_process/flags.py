@@ -82,6 +82,20 @@ FLAGS = {**AGENT_FLAGS, **LOOP_FLAGS}
 NAMES = (*FLAGS, "params", "config", "logdir")
 
 
+@dataclasses.dataclass(frozen=True)
+class Loop:
+    """The values of LOOP_FLAGS."""
+
+    iterations: int
+    buffer_size: int
+    warm_up_steps: int
+    seed: int
+    episodes_per_eval: int
+    max_to_keep: int
+    checkpoint_interval: int
+    log_interval: int
+
+
 def parse(arguments: Sequence[str] | None = None) -> tuple[Path, dict[str, Any]]:
     """Reads the command line.
 

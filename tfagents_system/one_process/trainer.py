@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-from typing import Any, Callable
+from typing import Callable
 
 import numpy as np
-import tensorflow as tf
 from tf_agents.agents import tf_agent
 from tf_agents.environments import py_environment
 from tf_agents.policies import greedy_policy
 from tf_agents.trajectories import time_step as ts
 
-from tfagents_system import acting, curriculum, evaluation, metrics, policy_export
+from tfagents_system import acting, curriculum, evaluation, policy_export
 from tfagents_system.dataflow.n_step import NStepWriter
 from tfagents_system.dataflow.rows import RowCodec
+from tfagents_system.environments import standard
 from tfagents_system.errors import NotSaved
 from tfagents_system.experiment import Experiment
 from tfagents_system.gradient_steps import GradientSteps
 from tfagents_system.one_process.checkpoints import Checkpoints
+from tfagents_system.one_process.flags import Loop
+from tfagents_system.one_process.logbook import Logbook
 from tfagents_system.one_process.ring_buffer import RingBuffer
-from tfagents_system.processes.startup import Status
 from tfagents_system.train_params_base import TrainParamsBase
 
-NAME = "sac"
 NO_REVERB_PORT = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Loop:
-    """What the flags say of the loop; see `flags.LOOP_FLAGS`."""
-
-    iterations: int
-    buffer_size: int
-    warm_up_steps: int
-    seed: int
-    episodes_per_eval: int
-    max_to_keep: int
-    checkpoint_interval: int
-    log_interval: int
 
 
 class Trainer:
@@ -85,15 +69,20 @@ class Trainer:
         self.greedy_policy = acting.make_policy(
             greedy_policy.GreedyPolicy(agent.policy), self.rng
         )
-        self._codec = codec
         self.report: Callable[[str, int], None] = lambda news, iteration: None
         self._num_episodes = 0
         self._time_step: ts.TimeStep | None = None
         self._return, self._length = 0.0, 0
-        self._steps = NStepWriter(params.n_step_returns, params.discount, self._add)
-        self._observers = params.train_observers_ctor(NO_REVERB_PORT)
-        self._eval_observers = params.eval_observers_ctor()
-        self._watchers = acting.user_watchers(self._observers)
+        self._steps = NStepWriter(
+            params.n_step_returns,
+            params.discount,
+            lambda *step: self.buffer.add(codec.pack_step(*step)),
+        )
+        observers = params.train_observers_ctor(NO_REVERB_PORT)
+        eval_observers = params.eval_observers_ctor()
+        self._watchers = acting.user_watchers(observers)
+        self._eval_watchers = acting.user_watchers(eval_observers)
+        self._logbook = Logbook(experiment, observers, eval_observers)
         self._schedules = curriculum.make_schedules(params.env_config)
         self._curriculum_values: dict[str, curriculum.Value] = {}
         self._experiment = experiment
@@ -101,19 +90,15 @@ class Trainer:
         self._checkpoints = Checkpoints(
             experiment.root, agent, self.buffer, loop.max_to_keep
         )
-        self._status = Status(experiment, NAME)
-        self._summaries = metrics.ScalarWriter(
-            experiment.train_summaries(NAME), self._status
-        )
-        self._eval_summaries = metrics.ScalarWriter(
-            experiment.eval_summaries(NAME), self._status
-        )
-        self._rates = metrics.RateMeter()
 
     @property
     def train_step(self) -> int:
         """Gradient steps done."""
         return int(self.agent.train_step_counter.numpy())
+
+    @property
+    def _steps_done(self) -> tuple[int, int]:
+        return self.train_step, self.iteration
 
     def restore(self) -> bool:
         """Goes back to the newest checkpoint; returns whether there is one."""
@@ -127,6 +112,7 @@ class Trainer:
 
     def save(self) -> None:
         """Writes a checkpoint; where that fails, says so and training goes on."""
+        self.gradient_steps.check_finite()
         state = {
             "iteration": self.iteration,
             "num_episodes": self._num_episodes,
@@ -138,7 +124,6 @@ class Trainer:
         except NotSaved as error:
             self.report(f"error: {error}", self.iteration)
         policy_export.remove_old_checkpoints(self._experiment, self.loop.max_to_keep)
-        self._summaries.flush()
 
     def run(self) -> None:
         """Trains until all iterations are done or `stopping` is set; saves."""
@@ -165,7 +150,7 @@ class Trainer:
             self._time_step = self.begin_episode()
         time_step = self._time_step
         if self.iteration < self.loop.warm_up_steps:
-            action = self.random_action()
+            action = standard.sample_action(self.env, self.rng)
         else:
             action = self.policy.act(time_step)
         next_time_step = self.env.step(action)
@@ -180,16 +165,9 @@ class Trainer:
             watch(time_step, action, next_time_step)
         self._time_step = None if next_time_step.is_last() else next_time_step
         if is_over:
-            self._log_episode()
-
-    def random_action(self) -> Any:
-        """Returns an action, uniform within the bounds."""
-        return tf.nest.map_structure(
-            lambda spec: self.rng.uniform(
-                spec.minimum, spec.maximum, spec.shape
-            ).astype(spec.dtype),
-            self.env.action_spec(),
-        )
+            self._logbook.add_episode(
+                self._return, self._length, self._curriculum_values, self._steps_done
+            )
 
     def learn(self) -> None:
         """Takes a gradient step; from then on the policy acts with new weights."""
@@ -205,7 +183,7 @@ class Trainer:
         if values != self._curriculum_values:
             self.env.set_state(values)
             self._curriculum_values = values
-        seed_env(self.env, self.loop.seed, self._num_episodes)
+        standard.seed_episode(self.env, self.loop.seed, self._num_episodes)
         self._num_episodes += 1
         self._return, self._length = 0.0, 0
         self.policy.reset()
@@ -213,83 +191,21 @@ class Trainer:
 
     def evaluate(self) -> None:
         """Runs greedy episodes; logs them and how training goes."""
-        seed_env(self.eval_env, self.loop.seed + 1, self.iteration)
-        watchers = acting.user_watchers(self._eval_observers)
+        standard.seed_episode(self.eval_env, self.loop.seed + 1, self.iteration)
         summary = evaluation.summarize(
             [
-                acting.run_episode(self.eval_env, self.greedy_policy, watchers)
+                acting.run_episode(
+                    self.eval_env, self.greedy_policy, self._eval_watchers
+                )
                 for _ in range(self.loop.episodes_per_eval)
             ]
         )
-        self._eval_summaries.write(
-            {
-                "Metrics/return": summary.mean_return,
-                "Metrics/episode_length": summary.mean_length,
-                "Metrics/success_rate": summary.success_rate,
-                **metrics.user_results(*self._eval_observers[1:]),
-            },
-            self.train_step,
-            self.iteration,
-        )
-        self._eval_summaries.flush()
-        self._log_training()
-        self.report(f"iteration {self.iteration:,}: {summary}", self.iteration)
-
-    def _log_training(self) -> None:
-        train_rate, env_rate = self._rates.rates(self.train_step, self.iteration)
-        scalars = {
-            "Metrics/train_steps_per_sec": train_rate,
-            "Metrics/env_steps_per_sec": env_rate,
-            "Metrics/replay_size": float(len(self.buffer)),
-        }
+        losses: dict[str, float] = {}
         if self.train_step:
-            self.gradient_steps.check_finite()
-            rng = np.random.default_rng(self.iteration)  # That of training goes on.
+            rng = np.random.default_rng(self.iteration)  # Not that of training.
             batch = self.buffer.sample(rng, self.params.train_batch_size)
-            scalars.update(self.gradient_steps.take_losses())
-            scalars.update(self.gradient_steps.diagnose(batch))
-        self._summaries.write(scalars, self.train_step, self.iteration)
-
-    def _log_episode(self) -> None:
-        self._summaries.write(
-            {
-                "Metrics/return": self._return,
-                "Metrics/episode_length": self._length,
-                **{f"Curriculum/{k}": v for k, v in self._curriculum_values.items()},
-                **metrics.user_results(*self._observers[1:]),
-            },
-            self.train_step,
-            self.iteration,
-        )
-
-    def _add(
-        self,
-        time_step: ts.TimeStep,
-        action: Any,
-        reward: float,
-        discount: float,
-        next_observation: Any,
-    ) -> None:
-        self.buffer.add(
-            self._codec.pack(
-                time_step.observation,
-                action,
-                reward,
-                discount,
-                next_observation,
-                is_first=time_step.step_type == ts.StepType.FIRST,
-            )
-        )
-
-
-def seed_env(env: py_environment.PyEnvironment, seed: int, episode: int) -> None:
-    """Seeds an episode, so that a resumed training meets it as it would have been.
-
-    Args:
-      env: The environment; one that cannot be seeded stays as it is.
-      seed: Of the training.
-      episode: Number of the episode.
-    """
-    episode_seed = np.random.SeedSequence([seed, episode]).generate_state(1)[0] >> 1
-    with contextlib.suppress(NotImplementedError):
-        env.seed(int(episode_seed))
+            losses = self.gradient_steps.take_losses()
+            losses.update(self.gradient_steps.diagnose(batch))
+        self._logbook.add_evaluation(summary, self._steps_done)
+        self._logbook.add_training(losses, len(self.buffer), self._steps_done)
+        self.report(f"iteration {self.iteration:,}: {summary}", self.iteration)

@@ -25,7 +25,7 @@ from tfagents_system.experiment import Experiment, read_json, resolve_path, writ
 from tfagents_system.one_process import flags
 from tfagents_system.one_process.params import FlagParams
 from tfagents_system.one_process.progress import Progress
-from tfagents_system.one_process.trainer import Loop, Trainer
+from tfagents_system.one_process.trainer import Trainer
 from tfagents_system.processes import prepare
 from tfagents_system.train_params_base import TrainParamsBase
 
@@ -78,8 +78,8 @@ def train(
         params, sources.params or experiment.params, sources.config or kwargs_path
     )
     tf.random.set_seed(None)
-    loop = Loop(
-        **{field.name: kwargs[field.name] for field in dataclasses.fields(Loop)}
+    loop = flags.Loop(
+        **{field.name: kwargs[field.name] for field in dataclasses.fields(flags.Loop)}
     )
     with _locked(experiment):
         _write_snapshots(experiment, sources, params, kwargs)
@@ -175,7 +175,7 @@ def _run(
     specs: Any,
     agent: Any,
     experiment: Experiment,
-    loop: Loop,
+    loop: flags.Loop,
 ) -> bool:
     if isinstance(agent, sac.ShardedSacAgent):
         agent.num_shards = num_cpus()

@@ -257,22 +257,8 @@ class CollectWorker:
             info.num_inserts + result.length,
         )
 
-    def _write(
-        self,
-        time_step: Any,
-        action: Any,
-        reward: float,
-        discount: float,
-        next_observation: Any,
-    ) -> None:
-        columns = self._codec.pack(
-            time_step.observation,
-            action,
-            reward,
-            discount,
-            next_observation,
-            is_first=time_step.step_type == 0,
-        )
+    def _write(self, *step: Any) -> None:
+        columns = self._codec.pack_step(*step)
         self._writer.write(columns, self._on_replay_wait)
         self._waits.done()
         self._worker_env_steps += 1
