@@ -197,11 +197,13 @@ class Learner:
         from tfagents_system.dataflow import replay, variables
 
         info = replay.read_replay(client)
+        if info and not info.has_policy and self._publisher.last is not None:
+            logger.warning("the replay server has no policy; publishing again")
+            variables.PolicyPublisher(client).publish(self._publisher.last)
+        # Only now: all that may take long, and the status must not go back behind a
+        # checkpoint that was completed meanwhile.
         train_step = self.train_step
         if info is not None:
-            if not info.has_policy and self._publisher.last is not None:
-                logger.warning("the replay server has no policy; publishing again")
-                variables.PolicyPublisher(client).publish(self._publisher.last)
             self._latest_rates = self._rates.rates(train_step, info.num_inserts)
         self._notice_starvation(train_step, info)
         self._replay = info or self._replay
