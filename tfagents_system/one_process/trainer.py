@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Callable
 
 import numpy as np
@@ -35,7 +36,7 @@ class Trainer:
       iteration: Env steps done.
       rng: Draws random actions, exploration, batches and the curriculum's values.
       buffer: The replay.
-      stopping: Set it to end `run` after the current iteration.
+      stop: Ends `run` after the current iteration when it is set.
       report: Called with news, a line or nothing, and the iteration.
     """
 
@@ -62,7 +63,7 @@ class Trainer:
         self.env, self.eval_env = envs
         self.rng = np.random.default_rng(loop.seed)
         self.iteration = 0
-        self.stopping = False
+        self.stop = threading.Event()
         self.buffer = RingBuffer(codec, loop.buffer_size)
         self.gradient_steps = GradientSteps(agent, codec)
         self.policy = acting.make_policy(agent.collect_policy, self.rng)
@@ -126,9 +127,9 @@ class Trainer:
         policy_export.remove_old_checkpoints(self._experiment, self.loop.max_to_keep)
 
     def run(self) -> None:
-        """Trains until all iterations are done or `stopping` is set; saves."""
+        """Trains until all iterations are done or `stop` is set; saves."""
         self._exporter.export_saved_models()
-        while self.iteration < self.loop.iterations and not self.stopping:
+        while self.iteration < self.loop.iterations and not self.stop.is_set():
             self.collect()
             if self.iteration > self.loop.warm_up_steps and self.buffer.can_sample():
                 self.learn()

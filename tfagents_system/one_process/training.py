@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -81,10 +82,10 @@ def train(
     loop = flags.Loop(
         **{field.name: kwargs[field.name] for field in dataclasses.fields(flags.Loop)}
     )
-    with _locked(experiment):
+    with _locked(experiment), _stop_on_signals() as stop:
         _write_snapshots(experiment, sources, params, kwargs)
         specs.save(experiment.specs)
-        return _run(trainer_class, params, specs, agent, experiment, loop)
+        return _run(trainer_class, params, specs, agent, experiment, loop, stop)
 
 
 def _find_sources(kwargs: dict[str, Any]) -> _Sources:
@@ -176,6 +177,7 @@ def _run(
     agent: Any,
     experiment: Experiment,
     loop: flags.Loop,
+    stop: threading.Event,
 ) -> bool:
     if isinstance(agent, sac.ShardedSacAgent):
         agent.num_shards = num_cpus()
@@ -184,6 +186,7 @@ def _run(
     envs = (env, standard.make_eval_env(params, 0, loop.seed + 1, env))
     codec = RowCodec.of(params, specs)
     trainer = trainer_class(params, agent, envs, codec, experiment, loop)
+    trainer.stop = stop
     is_resumed = trainer.restore()
     if trainer.iteration >= loop.iterations:
         print(
@@ -197,23 +200,27 @@ def _run(
                 f"resumed at iteration {trainer.iteration:,}", trainer.iteration
             )
         trainer.report = progress.report
-        with _stopped_by_signals(trainer):
-            trainer.run()
+        trainer.run()
     for each in envs:
         each.close()
     return trainer.iteration >= loop.iterations
 
 
 @contextlib.contextmanager
-def _stopped_by_signals(trainer: Trainer) -> Iterator[None]:
-    """Lets Ctrl-C and SIGTERM end the training after its iteration and a checkpoint."""
+def _stop_on_signals() -> Iterator[threading.Event]:
+    """Lets Ctrl-C and SIGTERM end the training after its iteration and a checkpoint.
 
-    def stop(signum: int, frame: FrameType | None) -> None:
-        trainer.stopping = True
+    Yields:
+      What they set.
+    """
+    stop = threading.Event()
 
-    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    def on_signal(signum: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {s: signal.signal(s, on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield stop
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
