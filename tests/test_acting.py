@@ -77,3 +77,5 @@ def test_rates_are_increases_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     assert meter.rates(15, 290) == (0.0, 10.0)
     now[0] = 15.0
     assert meter.rates(0, 290)[0] == 0.0  # A counter that went back has no rate.
+    now[0] = 115.0  # Calls are rarer than the window is long.
+    assert meter.rates(50, 490) == (0.5, 2.0)

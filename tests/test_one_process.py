@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import REPOSITORY
+from tests.end_to_end.harness import read_scalars
 from tests.test_docs import code_blocks
 from tfagents_system.algorithm import sac
 from tfagents_system.errors import UserError
@@ -112,3 +116,76 @@ def test_a_dead_environment_says_which_one_works(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"Ant-v2 needs mujoco-py.* use Ant-v5"):
         training.train(tmp_path / "runs", {"env": "Ant-v2"})
     assert not (tmp_path / "runs").exists()
+
+
+class Terminal(io.StringIO):
+    """What is written to a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_rate_return_and_time_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    # Pendulum's episodes have 200 steps; a checkpoint would begin a new one.
+    given = {**SHORT, "iterations": 250, "checkpoint_interval": 1000}
+    assert training.train(tmp_path, given)
+    shown = terminal.getvalue()
+    assert re.search(
+        r"\r100%.* 250/250 \[00:\d\d<00:00, .*it/s, return -[\d.]+\]", shown
+    )
+    assert re.search(r"[\r\n]iteration 250: return -\d+", shown)
+
+
+GOAL_PARAMS = '''
+import gym
+import numpy as np
+
+from tf_agents.environments import suite_gym
+from tf_agents.metrics import py_metrics
+from tfagents_system.one_process.params import FlagParams
+
+
+class Goal(gym.Env):
+    """Ten steps; every second episode is a success."""
+
+    observation_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+    action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+    episode = 0
+
+    def reset(self):
+        self.step_index = 0
+        self.episode += 1
+        return np.zeros(1, np.float32)
+
+    def step(self, action):
+        self.step_index += 1
+        info = {"is_success": self.episode % 2 == 0}
+        return np.zeros(1, np.float32), 1.0, self.step_index == 10, info
+
+
+class TrainParams(FlagParams):
+    def env_ctor(self, seed=None, *args, **kwargs):
+        return suite_gym.wrap_env(Goal())
+
+    def eval_observers_ctor(self):
+        return {}, {}, {"num_steps": py_metrics.EnvironmentSteps()}
+'''
+
+
+def test_episodes_are_logged_as_by_a_worker(tmp_path: Path) -> None:
+    path = tmp_path / "goal.py"
+    path.write_text(GOAL_PARAMS)
+    given = {**SHORT, "params": str(path), "horizon": 10, "checkpoint_interval": 1000}
+    assert training.train(tmp_path / "runs", {**given, "iterations": 100})
+    train = read_scalars(tmp_path / "runs" / "train" / "sac")
+    returns = train["Metrics_vs_env_step/return"]
+    assert returns == [(step, 10.0) for step in range(10, 110, 10)]
+    assert train["Metrics/success_rate"][-1][1] == 0.5
+    assert train["Metrics/env_steps_per_sec"][-1][1] > 0
+    # Metrics are of one evaluation: ten steps, not of all so far.
+    evaluations = read_scalars(tmp_path / "runs" / "eval" / "sac")
+    assert [value for _, value in evaluations["Metrics/num_steps"]] == [10.0, 10.0]

@@ -1,8 +1,8 @@
 """The curriculum of environment parameters: JSON in, values out.
 
-A pure function of the iteration, without state, so that it is right after a resume
-at any iteration. The rule is the archived system's: `range` is divided evenly over
-the sorted `iters`, and a value is in force from its iteration on. With the
+The values in force are a pure function of the iteration, so that they are right after
+a resume at any iteration. The rule is the archived system's: `range` is divided evenly
+over the sorted `iters`, and a value is in force from its iteration on. With the
 distribution `uniform` that value is the far end of an interval to draw from.
 """
 
@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import logging
 from collections.abc import Mapping
 from typing import Any, Union
 
 import numpy as np
+from tf_agents.environments import py_environment
 
 from tfagents_system.config_schema import parse_curriculum
 
 Value = Union[int, float]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +100,55 @@ def values_at(schedules: Mapping[str, Schedule], iteration: int) -> dict[str, Va
         if value is not None:
             values[name] = value
     return values
+
+
+class Curriculum:
+    """Gives an environment its values, before each episode.
+
+    Attributes:
+      values: What the environment has, by parameter name.
+    """
+
+    def __init__(self, config: Mapping[str, Any], env: py_environment.PyEnvironment):
+        """Reads the curriculum; the environment keeps its constructor's values.
+
+        Args:
+          config: As of `make_schedules`.
+          env: Gets the values by `set_state`.
+
+        Raises:
+          UserError: As `make_schedules`.
+        """
+        self._schedules = make_schedules(config)
+        self._env = env
+        self._reached: dict[str, Value] = {}
+        self.values: dict[str, Value] = {}
+
+    def apply(self, iteration: int, generator: np.random.Generator) -> bool:
+        """Sets what the next episode gets, in one call; nothing if nothing changes.
+
+        Args:
+          iteration: The iteration.
+          generator: Draws the values of uniform schedules.
+
+        Returns:
+          Whether something changed.
+        """
+        values = sample_values(self._schedules, iteration, generator)
+        changed = {
+            name: value
+            for name, value in values.items()
+            if self.values.get(name) != value
+        }
+        # Drawn values change with each episode: too many lines for a log.
+        reached = values_at(self._schedules, iteration)
+        if reached != self._reached:
+            logger.info("curriculum at iteration %d: %s", iteration, reached)
+            self._reached = reached
+        if changed:
+            self._env.set_state(changed)
+            self.values = values
+        return bool(changed)
 
 
 def sample_values(

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from typing import Callable
 
 import numpy as np
+from tf_agents.environments import py_environment
 
+from tfagents_system import acting
 from tfagents_system.acting import EpisodeResult
+from tfagents_system.train_params_base import Observers
+
+# The success rate in training is that of so many episodes, as in Stable-Baselines3.
+SUCCESS_EPISODES = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,3 +62,30 @@ def summarize(results: Sequence[EpisodeResult]) -> Summary:
         num_episodes=len(results),
         success_rate=success_rate(results),
     )
+
+
+def evaluate(
+    env: py_environment.PyEnvironment,
+    policy: acting.Policy,
+    observers: Observers,
+    num_episodes: int,
+    on_episode: Callable[[], None] = lambda: None,
+) -> Summary:
+    """Runs episodes and summarizes them.
+
+    Args:
+      env: The environment.
+      policy: Acts.
+      observers: The user's, from `eval_observers_ctor`; those that can be are reset.
+      num_episodes: How many, at least one.
+      on_episode: Called after each.
+    """
+    for observer in (o for group in observers for o in group.values()):
+        if hasattr(observer, "reset"):  # TF-Agents' metrics; any callable will do.
+            observer.reset()
+    watchers = acting.user_watchers(observers)
+    results = []
+    for _ in range(num_episodes):
+        results.append(acting.run_episode(env, policy, watchers))
+        on_episode()
+    return summarize(results)

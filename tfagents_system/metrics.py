@@ -20,7 +20,10 @@ from tensorboard.compat.proto import summary_pb2
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 if TYPE_CHECKING:
+    from tfagents_system.acting import EpisodeResult
+    from tfagents_system.evaluation import Summary
     from tfagents_system.processes.startup import Status
+    from tfagents_system.train_params_base import Observers
 
 
 logger = logging.getLogger(__name__)
@@ -103,7 +106,8 @@ class RateMeter:
         """Adds the counters' values now; returns their increase a second."""
         now = time.monotonic()
         self._points.append((now, counts))
-        while now - self._points[0][0] > self._window_secs:
+        # Not that of the call before, however long ago that was.
+        while len(self._points) > 2 and now - self._points[0][0] > self._window_secs:
             self._points.popleft()
         then, first = self._points[0]
         elapsed = now - then
@@ -112,6 +116,41 @@ class RateMeter:
         return tuple(
             max(0.0, (last - before) / elapsed) for last, before in zip(counts, first)
         )
+
+
+def episode_scalars(
+    result: EpisodeResult,
+    success_rate: float | None,
+    curriculum_values: Mapping[str, float],
+    observers: Observers,
+) -> dict[str, float | None]:
+    """Returns the scalars of a training episode.
+
+    Args:
+      result: What it came to.
+      success_rate: Of the last episodes.
+      curriculum_values: What the environment had.
+      observers: The user's.
+    """
+    return {
+        "Metrics/return": result.episode_return,
+        "Metrics/episode_length": result.length,
+        "Metrics/success_rate": success_rate,
+        **{f"Curriculum/{name}": value for name, value in curriculum_values.items()},
+        **user_results(*observers[1:]),
+    }
+
+
+def evaluation_scalars(
+    summary: Summary, observers: Observers
+) -> dict[str, float | None]:
+    """Returns the scalars of an evaluation, with those of the user's observers."""
+    return {
+        "Metrics/return": summary.mean_return,
+        "Metrics/episode_length": summary.mean_length,
+        "Metrics/success_rate": summary.success_rate,
+        **user_results(*observers[1:]),
+    }
 
 
 def user_results(*groups: Mapping[str, Any]) -> dict[str, float]:

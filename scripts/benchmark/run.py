@@ -102,61 +102,100 @@ def measure_worker() -> str:
     )
 
 
+def run_peers(name: str, peers: str, steps: int, warm_up_steps: int) -> list[Any]:
+    """Trains with SB3 and SBX; 500 gradient steps are not timed, for compiling."""
+    results = []
+    for library in ("sb3", "sbx"):
+        peer = run(
+            "peer_training.py",
+            *("--library", library, "--env", name, "--env_steps", str(steps)),
+            *("--warm_up_env_steps", str(warm_up_steps)),
+            *("--untimed_env_steps", str(warm_up_steps + 500)),
+            *("--buffer_size", "1000000"),
+            python=peers,
+        )
+        results.append(add_ms_per_step(peer))
+    return results
+
+
+def add_ms_per_step(result: Any) -> Any:
+    """Adds the milliseconds an env step."""
+    for what in ("wall", "cpu"):
+        result[f"{what}_ms"] = result[f"{what}_secs"] / result["env_steps"] * 1e3
+    return result
+
+
+def compare(results: Sequence[Any]) -> list[list[Any]]:
+    """Returns a row for each library, with the medians; the first one is ours."""
+    libraries = list(dict.fromkeys(result["library"] for result in results))
+    wall, cpu = (
+        {
+            library: statistics.median(
+                result[f"{what}_ms"]
+                for result in results
+                if result["library"] == library
+            )
+            for library in libraries
+        }
+        for what in ("wall", "cpu")
+    )
+    own = libraries[0]
+    return [
+        [
+            library,
+            f"{1e3 / wall[library]:.0f}",
+            f"{wall[library]:.2f}",
+            f"{cpu[library]:.2f}",
+            f"{wall[library] / wall[own]:.2f}x",
+            f"{cpu[library] / cpu[own]:.2f}x",
+        ]
+        for library in libraries
+    ]
+
+
+COMPARED = (
+    "library",
+    "steps/s",
+    "wall ms/step",
+    "CPU ms/step",
+    "wall against ours",
+    "CPU against ours",
+)
+
+
 def measure_end_to_end(
     names: Sequence[str], peers: str, repeats: int, steps: int
 ) -> str:
     """Measures (f) and (h): whole trainings, interleaved; medians of the repeats."""
     rows = []
     for name in names:
-        walls: dict[str, list[float]] = {}
-        cpus: dict[str, list[float]] = {}
-        startup = 0.0
+        results: list[Any] = []
         for _ in range(repeats):
-            ours = run("system.py", "--env", name, "--steps", str(steps))
-            startup = ours["secs_to_first_train_step"]
-            measured = [ours]
-            for library in ("sb3", "sbx"):
-                peer = run(
-                    "peer_training.py",
-                    *("--library", library, "--env", name),
-                    *("--untimed_env_steps", "1500", "--env_steps", str(steps // 2)),
-                    python=peers,
-                )
-                for what in ("wall", "cpu"):
-                    peer[f"{what}_ms"] = peer[f"{what}_secs"] / peer["env_steps"] * 1e3
-                measured.append(peer)
+            results.append(run("system.py", "--env", name, "--steps", str(steps)))
+            results += run_peers(name, peers, steps // 2, warm_up_steps=1000)
             if name != "Ant-v5":  # TF-Agents has no loader for gymnasium.
-                measured.append(run("tf_agents_baseline.py", "--env", name))
-            for result in measured:
-                walls.setdefault(result["library"], []).append(result["wall_ms"])
-                cpus.setdefault(result["library"], []).append(result["cpu_ms"])
-        own = statistics.median(walls["distributed_sac"])
-        for library, values in walls.items():
-            wall = statistics.median(values)
-            first = f"{startup:.0f}" if library == "distributed_sac" else ""
-            rows.append(
-                [
-                    name,
-                    library,
-                    f"{1e3 / wall:.0f}",
-                    f"{wall:.2f}",
-                    f"{statistics.median(cpus[library]):.2f}",
-                    f"{wall / own:.2f}x",
-                    first,
-                ]
-            )
+                results.append(run("tf_agents_baseline.py", "--env", name))
+        startup = statistics.median(
+            result["secs_to_first_train_step"]
+            for result in results
+            if "secs_to_first_train_step" in result
+        )
+        own, *others = compare(results)
+        rows.append([name, *own, f"{startup:.0f}"])
+        rows += [[name, *row, ""] for row in others]
     return format_table(
-        (
-            "environment",
-            "library",
-            "steps/s",
-            "wall ms/step",
-            "CPU ms/step",
-            "Distributed SAC is faster by",
-            "s to the first gradient step",
-        ),
-        rows,
+        ("environment", *COMPARED, "s to the first gradient step"), rows
     )
+
+
+def measure_one_process(peers: str, repeats: int, steps: int) -> str:
+    """Measures sac-train with the flags of off-policy's example, interleaved."""
+    results: list[Any] = []
+    for _ in range(repeats):
+        ours = run("one_process.py", "--env", "Ant-v5", "--env_steps", str(steps))
+        results.append(add_ms_per_step(ours))
+        results += run_peers("Ant-v5", peers, steps // 2, warm_up_steps=10_000)
+    return format_table(COMPARED, compare(results))
 
 
 def measure_workers(counts: Sequence[int]) -> str:
@@ -228,6 +267,7 @@ def main() -> None:
         "End to end": lambda: measure_end_to_end(
             args.envs, peers, args.repeats, args.steps
         ),
+        "One process": lambda: measure_one_process(peers, args.repeats, args.steps),
         "Number of workers": lambda: measure_workers(args.workers),
     }
     for title, measure in sections.items():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 
-from tfagents_system import metrics
+from tfagents_system import evaluation, metrics
+from tfagents_system.acting import EpisodeResult
 from tfagents_system.curriculum import Value
-from tfagents_system.evaluation import Summary
 from tfagents_system.experiment import Experiment
 from tfagents_system.processes.startup import Status
 from tfagents_system.train_params_base import Observers
@@ -30,40 +31,35 @@ class Logbook:
         status = Status(experiment, NAME)
         self._train = metrics.ScalarWriter(experiment.train_summaries(NAME), status)
         self._eval = metrics.ScalarWriter(experiment.eval_summaries(NAME), status)
-        self._metrics, self._eval_metrics = observers[1:], eval_observers[1:]
+        self._observers, self._eval_observers = observers, eval_observers
+        self._results: deque[EpisodeResult] = deque(maxlen=evaluation.SUCCESS_EPISODES)
         self._rates = metrics.RateMeter()
 
     def add_episode(
         self,
-        episode_return: float,
-        length: int,
-        curriculum: Mapping[str, Value],
+        result: EpisodeResult,
+        curriculum_values: Mapping[str, Value],
         steps: tuple[int, int],
     ) -> None:
         """Adds a training episode.
 
         Args:
-          episode_return: Sum of its rewards.
-          length: Env steps.
-          curriculum: The values that were set for it.
+          result: What it came to.
+          curriculum_values: What the environment had.
           steps: Train step and env step.
         """
-        scalars: dict[str, float | None] = {
-            "Metrics/return": episode_return,
-            "Metrics/episode_length": length,
-            **{f"Curriculum/{name}": value for name, value in curriculum.items()},
-            **metrics.user_results(*self._metrics),
-        }
+        self._results.append(result)
+        success_rate = evaluation.success_rate(self._results)
+        scalars = metrics.episode_scalars(
+            result, success_rate, curriculum_values, self._observers
+        )
         self._train.write(scalars, *steps)
 
-    def add_evaluation(self, summary: Summary, steps: tuple[int, int]) -> None:
+    def add_evaluation(
+        self, summary: evaluation.Summary, steps: tuple[int, int]
+    ) -> None:
         """Adds an evaluation."""
-        scalars = {
-            "Metrics/return": summary.mean_return,
-            "Metrics/episode_length": summary.mean_length,
-            "Metrics/success_rate": summary.success_rate,
-            **metrics.user_results(*self._eval_metrics),
-        }
+        scalars = metrics.evaluation_scalars(summary, self._eval_observers)
         self._eval.write(scalars, *steps)
 
     def add_training(

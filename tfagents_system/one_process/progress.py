@@ -3,49 +3,52 @@
 from __future__ import annotations
 
 import sys
-from types import TracebackType
+from typing import Any
 
 from tqdm import tqdm
 
 
 class Progress:
-    """A bar with rate and time left, and lines above it; in a pipe only the lines."""
+    """A bar with rate, return and time left, and lines above it; in a pipe only lines.
 
-    def __init__(self, iteration: int, iterations: int) -> None:
-        """Begins at an iteration.
+    The bar appears with the first `update`.
+    """
+
+    def __init__(self, iterations: int) -> None:
+        """Shows nothing yet.
 
         Args:
-          iteration: Where training begins.
-          iterations: Where it ends.
+          iterations: Where the bar ends.
         """
-        self._bar = tqdm(
-            total=iterations,
-            initial=iteration,
-            unit="it",
-            unit_scale=True,
-            dynamic_ncols=True,
-            disable=not sys.stderr.isatty(),
-        )
-        self._iteration = iteration
+        self._iterations = iterations
+        self._bar: tqdm[Any] | None = None
 
-    def report(self, news: str, iteration: int) -> None:
-        """Shows a line, if it is not empty, and how far training is."""
-        if news:
-            # tqdm.write clears the bar first; without a bar it is a print.
-            tqdm.write(news, file=sys.stderr)
-            sys.stderr.flush()
-        self._bar.update(iteration - self._iteration)
-        self._iteration = iteration
+    def print(self, line: str) -> None:
+        """Prints a line; tqdm keeps it apart from the bar."""
+        tqdm.write(line, file=sys.stderr)
+        sys.stderr.flush()
 
-    def __enter__(self) -> Progress:
-        """Returns itself."""
-        return self
+    def update(self, iteration: int, episode_return: float | None = None) -> None:
+        """Moves the bar.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+        Args:
+          iteration: Iterations done.
+          episode_return: Of an episode that has ended.
+        """
+        if self._bar is None:
+            self._bar = tqdm(
+                total=self._iterations,
+                initial=iteration,
+                unit="it",
+                unit_scale=True,
+                dynamic_ncols=True,
+                disable=not sys.stderr.isatty(),
+            )
+        if episode_return is not None:
+            self._bar.set_postfix_str(f"return {episode_return:.4g}", refresh=False)
+        self._bar.update(iteration - self._bar.n)
+
+    def close(self) -> None:
         """Leaves the bar as it is."""
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from typing import Callable
 
 import numpy as np
 from tf_agents.agents import tf_agent
 from tf_agents.environments import py_environment
 from tf_agents.policies import greedy_policy
-from tf_agents.trajectories import time_step as ts
 
 from tfagents_system import acting, curriculum, evaluation, policy_export
 from tfagents_system.dataflow.n_step import NStepWriter
@@ -19,8 +18,10 @@ from tfagents_system.errors import NotSaved
 from tfagents_system.experiment import Experiment
 from tfagents_system.gradient_steps import GradientSteps
 from tfagents_system.one_process.checkpoints import Checkpoints
+from tfagents_system.one_process.collector import Collector
 from tfagents_system.one_process.flags import Loop
 from tfagents_system.one_process.logbook import Logbook
+from tfagents_system.one_process.progress import Progress
 from tfagents_system.one_process.ring_buffer import RingBuffer
 from tfagents_system.train_params_base import TrainParamsBase
 
@@ -35,9 +36,10 @@ class Trainer:
     Attributes:
       iteration: Env steps done.
       rng: Draws random actions, exploration, batches and the curriculum's values.
+      collector: Acts in the training environment.
       buffer: The replay.
       stop: Ends `run` after the current iteration when it is set.
-      report: Called with news, a line or nothing, and the iteration.
+      progress: Shows how far training is.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class Trainer:
           loop: Lengths and intervals.
         """
         self.params, self.agent, self.loop = params, agent, loop
-        self.env, self.eval_env = envs
+        self.eval_env = envs[1]
         self.rng = np.random.default_rng(loop.seed)
         self.iteration = 0
         self.stop = threading.Event()
@@ -70,22 +72,23 @@ class Trainer:
         self.greedy_policy = acting.make_policy(
             greedy_policy.GreedyPolicy(agent.policy), self.rng
         )
-        self.report: Callable[[str, int], None] = lambda news, iteration: None
-        self._num_episodes = 0
-        self._time_step: ts.TimeStep | None = None
-        self._return, self._length = 0.0, 0
-        self._steps = NStepWriter(
+        observers = params.train_observers_ctor(NO_REVERB_PORT)
+        self._eval_observers = params.eval_observers_ctor()
+        steps = NStepWriter(
             params.n_step_returns,
             params.discount,
             lambda *step: self.buffer.add(codec.pack_step(*step)),
         )
-        observers = params.train_observers_ctor(NO_REVERB_PORT)
-        eval_observers = params.eval_observers_ctor()
-        self._watchers = acting.user_watchers(observers)
-        self._eval_watchers = acting.user_watchers(eval_observers)
-        self._logbook = Logbook(experiment, observers, eval_observers)
-        self._schedules = curriculum.make_schedules(params.env_config)
-        self._curriculum_values: dict[str, curriculum.Value] = {}
+        self.collector = Collector(
+            envs[0],
+            self.policy,
+            curriculum.Curriculum(params.env_config, envs[0]),
+            (steps.add, *acting.user_watchers(observers)),
+            self.rng,
+            loop.seed,
+        )
+        self.progress = Progress(loop.iterations)
+        self._logbook = Logbook(experiment, observers, self._eval_observers)
         self._experiment = experiment
         self._exporter = policy_export.PolicyExporter(experiment, agent)
         self._checkpoints = Checkpoints(
@@ -107,7 +110,7 @@ class Trainer:
         if state is None:
             return False
         self.iteration = state["iteration"]
-        self._num_episodes = state["num_episodes"]
+        self.collector.num_episodes = state["num_episodes"]
         self.rng.bit_generator.state = state["rng"]
         return True
 
@@ -116,59 +119,54 @@ class Trainer:
         self.gradient_steps.check_finite()
         state = {
             "iteration": self.iteration,
-            "num_episodes": self._num_episodes,
+            "num_episodes": self.collector.num_episodes,
             "rng": self.rng.bit_generator.state,
         }
         try:
             self._checkpoints.save(self.iteration, state)
             self._exporter.export_checkpoint()
         except NotSaved as error:
-            self.report(f"error: {error}", self.iteration)
+            self.progress.print(f"error: {error}")
         policy_export.remove_old_checkpoints(self._experiment, self.loop.max_to_keep)
 
     def run(self) -> None:
         """Trains until all iterations are done or `stop` is set; saves."""
         self._exporter.export_saved_models()
-        while self.iteration < self.loop.iterations and not self.stop.is_set():
-            self.collect()
-            if self.iteration > self.loop.warm_up_steps and self.buffer.can_sample():
-                self.learn()
-            if self.iteration % self.loop.log_interval == 0:
-                self.evaluate()
-            if self._is_checkpoint():
-                self.save()
-            self.report("", self.iteration)
+        with contextlib.closing(self.progress):
+            while self.iteration < self.loop.iterations and not self.stop.is_set():
+                self.iterate()
         if not self._is_checkpoint():
             self.save()
         self._exporter.export_saved_models()
+
+    def iterate(self) -> None:
+        """Takes an env step and, after the warm-up, a gradient step."""
+        self.collect()
+        if self.iteration > self.loop.warm_up_steps and self.buffer.can_sample():
+            self.learn()
+        if self.iteration % self.loop.log_interval == 0:
+            self.evaluate()
+        if self._is_checkpoint():
+            self.save()
+        self.progress.update(self.iteration)
 
     def _is_checkpoint(self) -> bool:
         return self.iteration % self.loop.checkpoint_interval == 0
 
     def collect(self) -> None:
         """Takes an env step and adds it to the replay."""
-        if self._time_step is None:
-            self._time_step = self.begin_episode()
-        time_step = self._time_step
-        if self.iteration < self.loop.warm_up_steps:
-            action = standard.sample_action(self.env, self.rng)
-        else:
-            action = self.policy.act(time_step)
-        next_time_step = self.env.step(action)
-        self.iteration += 1
-        self._return += float(next_time_step.reward)
-        self._length += 1
-        is_over = bool(next_time_step.is_last())
-        if self._is_checkpoint():
-            # A resumed training begins with a new episode: so does this one.
-            next_time_step = next_time_step._replace(step_type=ts.StepType.LAST)
-        for watch in (self._steps.add, *self._watchers):
-            watch(time_step, action, next_time_step)
-        self._time_step = None if next_time_step.is_last() else next_time_step
-        if is_over:
-            self._logbook.add_episode(
-                self._return, self._length, self._curriculum_values, self._steps_done
+        if self.collector.is_between_episodes:
+            self.collector.begin_episode(
+                self.train_step // self.params.num_steps_per_iter
             )
+        is_random = self.iteration < self.loop.warm_up_steps
+        self.iteration += 1
+        # A resumed training begins with a new episode: so does this one.
+        result = self.collector.step(is_random, is_cut=self._is_checkpoint())
+        if result is not None:
+            values = self.collector.curriculum.values
+            self._logbook.add_episode(result, values, self._steps_done)
+            self.progress.update(self.iteration, result.episode_return)
 
     def learn(self) -> None:
         """Takes a gradient step; from then on the policy acts with new weights."""
@@ -176,30 +174,14 @@ class Trainer:
         self.gradient_steps.step(batch)
         self.policy.refresh()
 
-    def begin_episode(self) -> ts.TimeStep:
-        """Resets the environment, after what the curriculum wants."""
-        values = curriculum.sample_values(
-            self._schedules, self.train_step // self.params.num_steps_per_iter, self.rng
-        )
-        if values != self._curriculum_values:
-            self.env.set_state(values)
-            self._curriculum_values = values
-        standard.seed_episode(self.env, self.loop.seed, self._num_episodes)
-        self._num_episodes += 1
-        self._return, self._length = 0.0, 0
-        self.policy.reset()
-        return self.env.reset()
-
     def evaluate(self) -> None:
         """Runs greedy episodes; logs them and how training goes."""
         standard.seed_episode(self.eval_env, self.loop.seed + 1, self.iteration)
-        summary = evaluation.summarize(
-            [
-                acting.run_episode(
-                    self.eval_env, self.greedy_policy, self._eval_watchers
-                )
-                for _ in range(self.loop.episodes_per_eval)
-            ]
+        summary = evaluation.evaluate(
+            self.eval_env,
+            self.greedy_policy,
+            self._eval_observers,
+            self.loop.episodes_per_eval,
         )
         losses: dict[str, float] = {}
         if self.train_step:
@@ -209,4 +191,4 @@ class Trainer:
             losses.update(self.gradient_steps.diagnose(batch))
         self._logbook.add_evaluation(summary, self._steps_done)
         self._logbook.add_training(losses, len(self.buffer), self._steps_done)
-        self.report(f"iteration {self.iteration:,}: {summary}", self.iteration)
+        self.progress.print(f"iteration {self.iteration:,}: {summary}")

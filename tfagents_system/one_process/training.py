@@ -25,7 +25,6 @@ from tfagents_system.errors import UserError
 from tfagents_system.experiment import Experiment, read_json, resolve_path, write_json
 from tfagents_system.one_process import flags
 from tfagents_system.one_process.params import FlagParams
-from tfagents_system.one_process.progress import Progress
 from tfagents_system.one_process.trainer import Trainer
 from tfagents_system.processes import prepare
 from tfagents_system.train_params_base import TrainParamsBase
@@ -194,13 +193,9 @@ def _run(
             file=sys.stderr,
         )
         return True
-    with Progress(trainer.iteration, loop.iterations) as progress:
-        if is_resumed:
-            progress.report(
-                f"resumed at iteration {trainer.iteration:,}", trainer.iteration
-            )
-        trainer.report = progress.report
-        trainer.run()
+    if is_resumed:
+        trainer.progress.print(f"resumed at iteration {trainer.iteration:,}")
+    trainer.run()
     for each in envs:
         each.close()
     return trainer.iteration >= loop.iterations

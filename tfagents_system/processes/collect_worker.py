@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 # A pull takes about 2 ms: less than one percent of a worker's time.
 PULL_PERIOD_SECS = 0.5
-# The success rate in training is that of so many episodes, as in Stable-Baselines3.
-SUCCESS_EPISODES = 100
 
 
 class TrainingDone(Exception):
@@ -77,7 +75,7 @@ class CollectWorker:
         import numpy as np
         from tf_agents.policies import greedy_policy, random_py_policy
 
-        from tfagents_system import acting, curriculum, metrics
+        from tfagents_system import acting, curriculum, evaluation, metrics
         from tfagents_system.dataflow import n_step, rate_limiter, replay, variables
 
         self._experiment = experiment
@@ -93,7 +91,7 @@ class CollectWorker:
         self._steps = n_step.NStepWriter(
             params.n_step_returns, params.discount, self._write
         )
-        self._results: deque[EpisodeResult] = deque(maxlen=SUCCESS_EPISODES)
+        self._results: deque[EpisodeResult] = deque(maxlen=evaluation.SUCCESS_EPISODES)
         self._writer = replay.ExperienceWriter(client, codec, generator)
         self._policy = acting.make_policy(agent.collect_policy, generator)
         self._greedy_policy = acting.make_policy(
@@ -112,9 +110,7 @@ class CollectWorker:
         self._eval_summaries = metrics.ScalarWriter(
             experiment.eval_summaries(name), status
         )
-        self._schedules = curriculum.make_schedules(params.env_config)
-        self._reached: dict[str, curriculum.Value] = {}
-        self._curriculum_values: dict[str, curriculum.Value] = {}
+        self._curriculum = curriculum.Curriculum(params.env_config, self._env)
         self._warm_up_rows = rate_limiter.warm_up_rows(params)
         self._has_policy = False
         self._train_step = 0
@@ -141,7 +137,8 @@ class CollectWorker:
                     self._evaluate(info)
                 # The pulled policy may be the final one.
                 if self._train_step < self.total_train_steps:
-                    self._apply_curriculum()
+                    if self._curriculum.apply(self.iteration, self._generator):
+                        self._status.update(curriculum=self._curriculum.values)
                     self._collect(info, is_warm_up)
         # The final policy may have come within an episode, too.
         info = self._pull()
@@ -186,28 +183,6 @@ class CollectWorker:
             self._try_to_pull()
             self._policy.refresh()
 
-    def _apply_curriculum(self) -> None:
-        """Sets what the next episode gets, in one call; nothing if nothing changes."""
-        from tfagents_system import curriculum
-
-        values = curriculum.sample_values(
-            self._schedules, self.iteration, self._generator
-        )
-        changed = {
-            name: value
-            for name, value in values.items()
-            if self._curriculum_values.get(name) != value
-        }
-        # Drawn values change with each episode: too many lines for a log.
-        reached = curriculum.values_at(self._schedules, self.iteration)
-        if reached != self._reached:
-            logger.info("curriculum at iteration %d: %s", self.iteration, reached)
-            self._reached = reached
-        if changed:
-            self._env.set_state(changed)
-            self._curriculum_values = values
-            self._status.update(curriculum=values)
-
     def _is_warm_up(self, info: ReplayInfo) -> bool:
         """Whether to act randomly: shared state decides, not this process's age."""
         return (
@@ -242,16 +217,11 @@ class CollectWorker:
         )
         self._summaries.write(
             {
-                "Metrics/return": result.episode_return,
-                "Metrics/episode_length": result.length,
-                "Metrics/success_rate": success_rate,
                 "Metrics/policy_lag_train_steps": self._policy_lag,
                 "Metrics/worker_env_steps_per_sec": rate,
-                **{
-                    f"Curriculum/{name}": value
-                    for name, value in self._curriculum_values.items()
-                },
-                **metrics.user_results(*self._observers[1:]),
+                **metrics.episode_scalars(
+                    result, success_rate, self._curriculum.values, self._observers
+                ),
             },
             self._train_step,
             info.num_inserts + result.length,
@@ -289,23 +259,22 @@ class CollectWorker:
         return self._train_step >= self.total_train_steps and self.iteration > last
 
     def _evaluate(self, info: ReplayInfo) -> None:
-        from tfagents_system import acting, evaluation, metrics
+        from tfagents_system import evaluation, metrics
 
-        self._status.set_state("evaluating")
-        for observer in (o for group in self._eval_observers for o in group.values()):
-            if hasattr(observer, "reset"):  # TF-Agents' metrics; any callable will do.
-                observer.reset()
-        results: list[EpisodeResult] = []
-        watchers = acting.user_watchers(self._eval_observers)
-        for _ in range(self._params.n_eval_episodes):
-            results.append(
-                acting.run_episode(self._eval_env, self._greedy_policy, watchers)
-            )
+        def count() -> None:
             self._worker_eval_episodes += 1
             self._status.report_progress(
                 worker_eval_episodes=self._worker_eval_episodes
             )
-        summary = evaluation.summarize(results)
+
+        self._status.set_state("evaluating")
+        summary = evaluation.evaluate(
+            self._eval_env,
+            self._greedy_policy,
+            self._eval_observers,
+            self._params.n_eval_episodes,
+            count,
+        )
         logger.info("evaluation at train step %d: %s", self._train_step, summary)
         self._status.update(
             write_now=True,
@@ -316,12 +285,7 @@ class CollectWorker:
             **self._best_evaluation(summary.mean_return),
         )
         self._eval_summaries.write(
-            {
-                "Metrics/return": summary.mean_return,
-                "Metrics/episode_length": summary.mean_length,
-                "Metrics/success_rate": summary.success_rate,
-                **metrics.user_results(*self._eval_observers[1:]),
-            },
+            metrics.evaluation_scalars(summary, self._eval_observers),
             self._train_step,
             info.num_inserts,
         )

@@ -1,0 +1,95 @@
+"""Acting in the training environment, an env step at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from tf_agents.environments import py_environment
+from tf_agents.trajectories import time_step as ts
+
+from tfagents_system import acting, success
+from tfagents_system.curriculum import Curriculum
+from tfagents_system.environments import standard
+
+
+class Collector:
+    """Takes env steps; episodes begin by themselves where it is told so.
+
+    Attributes:
+      curriculum: The environment's.
+      num_episodes: Episodes begun; each has its own seed.
+    """
+
+    def __init__(
+        self,
+        env: py_environment.PyEnvironment,
+        policy: acting.Policy,
+        curriculum: Curriculum,
+        watchers: Iterable[acting.TransitionFn],
+        rng: np.random.Generator,
+        seed: int,
+    ) -> None:
+        """Begins no episode yet.
+
+        Args:
+          env: The environment.
+          policy: Acts, but for random actions.
+          curriculum: The environment's.
+          watchers: Each called with `(time_step, action, next_time_step)`.
+          rng: Draws random actions and the curriculum's values.
+          seed: That of an episode follows from it and from the episode's number.
+        """
+        self._env, self._policy = env, policy
+        self.curriculum = curriculum
+        self._watchers = tuple(watchers)
+        self._rng, self._seed = rng, seed
+        self.num_episodes = 0
+        self._time_step: ts.TimeStep | None = None
+        self._return, self._length = 0.0, 0
+
+    @property
+    def is_between_episodes(self) -> bool:
+        """Whether `begin_episode` must come before the next `step`."""
+        return self._time_step is None
+
+    def begin_episode(self, iteration: int) -> None:
+        """Resets the environment, after what the curriculum wants at an iteration."""
+        self.curriculum.apply(iteration, self._rng)
+        standard.seed_episode(self._env, self._seed, self.num_episodes)
+        self.num_episodes += 1
+        self._return, self._length = 0.0, 0
+        self._policy.reset()
+        self._time_step = self._env.reset()
+
+    def step(
+        self, is_random: bool = False, is_cut: bool = False
+    ) -> acting.EpisodeResult | None:
+        """Takes an env step.
+
+        Args:
+          is_random: Whether to draw the action uniformly.
+          is_cut: Whether the episode is cut off here, as by a time limit.
+
+        Returns:
+          What the episode came to if the environment has ended it, else None.
+        """
+        time_step = self._time_step
+        assert time_step is not None, "begin_episode comes first"
+        if is_random:
+            action = standard.sample_action(self._env, self._rng)
+        else:
+            action = self._policy.act(time_step)
+        next_time_step = self._env.step(action)
+        self._return += float(next_time_step.reward)
+        self._length += 1
+        result = None
+        if next_time_step.is_last():
+            is_success = success.read_success(self._env, next_time_step)
+            result = acting.EpisodeResult(self._return, self._length, is_success)
+        elif is_cut:
+            next_time_step = next_time_step._replace(step_type=ts.StepType.LAST)
+        for watch in self._watchers:
+            watch(time_step, action, next_time_step)
+        self._time_step = None if next_time_step.is_last() else next_time_step
+        return result
