@@ -15,6 +15,7 @@ from tfagents_system.algorithm import sac
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.errors import UserError
 from tfagents_system.gradient_steps import GradientSteps
+from tfagents_system.packed_variables import PackedVariables
 
 
 class Feed:
@@ -113,3 +114,20 @@ def test_stop_while_waiting_for_data_changes_nothing(
     assert int(agent.train_step_counter.numpy()) == 2
     for before, variable in zip(weights, agent.collect_policy.variables()):
         np.testing.assert_array_equal(before, variable.numpy())
+
+
+def test_a_step_returns_the_weights_after_it(pendulum: tuple[Any, Any, Any]) -> None:
+    params, _, specs = pendulum
+    agent = sac.build_agent(params, specs)
+    codec = RowCodec(specs)
+    weights = PackedVariables(agent.collect_policy.variables())
+    steps = GradientSteps(agent, codec, weights=weights)
+    before = weights.read()
+    for batch_size in (8, 8, 4):
+        batch = [np.ones((batch_size, *c.shape), np.float32) for c in codec.columns]
+        packed = steps.step(batch)
+        assert packed is not None
+        np.testing.assert_array_equal(packed, weights.read())
+        assert (packed != before).any()
+        before = packed
+    assert int(agent.train_step_counter.numpy()) == 3

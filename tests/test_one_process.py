@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import tensorflow as tf
+from threadpoolctl import threadpool_info
 
 from tests.conftest import REPOSITORY
 from tests.end_to_end.harness import read_scalars
@@ -67,15 +68,23 @@ def test_a_sac_of_its_own_gets_its_flags(tmp_path: Path) -> None:
     path = tmp_path / "my_sac.py"
     path.write_text(code_blocks(PAGE, "python")[0])
     seen = []
+    threads: set[int] = set()
 
     class Watching(Trainer):
         def learn(self) -> None:
             seen.append((type(self.agent).__name__, self.agent.pessimism))
+            threads.update(
+                pool["num_threads"]
+                for pool in threadpool_info()
+                if pool["user_api"] == "blas"
+            )
             super().learn()
 
     given = {**SHORT, "params": str(path), "pessimism": 0.5, "iterations": 25}
     assert training.train(tmp_path / "runs", given, Watching)
     assert seen == [("MySac", 0.5)] * 5
+    # Idle threads of NumPy would take a CPU from TensorFlow.
+    assert threads == {1}
     assert json.loads((tmp_path / "runs/kwargs.json").read_text())["pessimism"] == 0.5
 
 

@@ -32,9 +32,9 @@ def test_what_was_read_can_be_assigned() -> None:
 def test_arrays_are_those_of_the_variables_and_stay_as_they_were() -> None:
     variables = make_variables(3)
     packed = PackedVariables(variables)
-    arrays = packed.read_arrays()
+    arrays = packed.unpack(packed.read())
     variables[0].assign(tf.zeros((2, 3)))
     for array, expected in zip(arrays, make_variables(3)):
         assert array.dtype == expected.dtype.as_numpy_dtype
         np.testing.assert_array_equal(array, expected.numpy())
-    assert not packed.read_arrays()[0].any()
+    assert not packed.unpack(packed.read())[0].any()

@@ -127,14 +127,14 @@ def test_the_conda_environment_leaves_versions_to_the_lock_file() -> None:
     not (ROOT / ".venv/set-up").exists(), reason="not in the .venv of scripts/setup.sh"
 )
 def test_a_second_setup_only_prints_the_interpreter() -> None:
-    before = (ROOT / ".venv/set-up").stat()
+    before = (ROOT / ".venv/set-up").stat().st_mtime_ns
     setup = run([ROOT / "scripts/setup.sh"])
     assert setup.stderr == ""
     assert setup.returncode == 0
     interpreter = setup.stdout.removesuffix("\n")
     assert "\n" not in interpreter
     assert run([interpreter, "-c", "import tfagents_system"]).returncode == 0
-    assert (ROOT / ".venv/set-up").stat() == before
+    assert (ROOT / ".venv/set-up").stat().st_mtime_ns == before
 
 
 def test_setup_takes_the_activated_conda_environment(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tf_agents.trajectories import time_step as ts
 from tfagents_system import acting, evaluation
 from tfagents_system.environments import standard
 from tfagents_system.experiment import Experiment, write_json
+from tfagents_system.packed_variables import PackedVariables
 from tfagents_system.progress import read_progress
 
 
@@ -58,10 +59,12 @@ class Goal(py_environment.PyEnvironment):
 class Still:
     """Acts the same always."""
 
+    weights: PackedVariables | None = None
+
     def reset(self) -> None:
         pass
 
-    def refresh(self) -> None:
+    def refresh(self, packed: Any = None) -> None:
         pass
 
     def act(self, time_step: Any) -> Any:

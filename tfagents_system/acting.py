@@ -26,19 +26,26 @@ from tf_agents.trajectories import time_step as ts
 from tfagents_system import success
 from tfagents_system.algorithm.normalization import NormalizingActorPolicy
 from tfagents_system.algorithm.numpy_actor import NumpyActor
+from tfagents_system.packed_variables import PackedVariables
 from tfagents_system.train_params_base import Observers
 
 TransitionFn = Callable[[ts.TimeStep, Any, ts.TimeStep], None]
 
 
 class Policy(Protocol):
-    """What acts in an episode."""
+    """What acts in an episode.
+
+    Attributes:
+      weights: The variables of which it has a copy; None: it acts with the variables.
+    """
+
+    weights: PackedVariables | None
 
     def reset(self) -> None:
         """Begins an episode, with the newest weights."""
 
-    def refresh(self) -> None:
-        """Takes over the newest weights within an episode."""
+    def refresh(self, packed: NDArray[np.uint8] | None = None) -> None:
+        """Takes over what `weights.read` returned, or the newest weights."""
 
     def act(self, time_step: ts.TimeStep) -> Any:
         """Returns the action, a nest of arrays without batch dimension."""
@@ -58,14 +65,15 @@ class NumpyPolicy:
         """
         self._actor = actor
         self._generator = generator
+        self.weights: PackedVariables | None = actor.weights
 
     def reset(self) -> None:
         """Reads the actor's weights; there is no state."""
         self.refresh()
 
-    def refresh(self) -> None:
-        """Reads the actor's weights."""
-        self._actor.read_weights()
+    def refresh(self, packed: NDArray[np.uint8] | None = None) -> None:
+        """Takes over packed weights, or reads the actor's."""
+        self._actor.read_weights(packed)
 
     def act(self, time_step: ts.TimeStep) -> NDArray[np.float32]:
         """Returns the action of shape (action_dim,)."""
@@ -78,13 +86,14 @@ class TFAgentsPolicy:
     def __init__(self, policy: py_policy.PyPolicy) -> None:
         """Acts with the given policy, which keeps a state or not."""
         self._policy = policy
+        self.weights: PackedVariables | None = None
         self._state = policy.get_initial_state(batch_size=1)
 
     def reset(self) -> None:
         """Begins an episode with the policy's initial state."""
         self._state = self._policy.get_initial_state(batch_size=1)
 
-    def refresh(self) -> None:
+    def refresh(self, packed: NDArray[np.uint8] | None = None) -> None:
         """Does nothing: the policy acts with its variables themselves."""
 
     def act(self, time_step: ts.TimeStep) -> Any:

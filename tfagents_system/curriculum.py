@@ -12,12 +12,14 @@ import bisect
 import dataclasses
 import logging
 from collections.abc import Mapping
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
-from tf_agents.environments import py_environment
 
 from tfagents_system.config_schema import parse_curriculum
+
+if TYPE_CHECKING:
+    from tf_agents.environments import py_environment
 
 Value = Union[int, float]
 

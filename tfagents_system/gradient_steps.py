@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from tf_agents.agents import tf_agent
@@ -14,6 +15,7 @@ from tf_agents.agents import tf_agent
 from tfagents_system.algorithm import sac
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.errors import UserError
+from tfagents_system.packed_variables import PackedVariables
 
 LOSSES = ("loss", "critic_loss", "actor_loss", "alpha_loss")
 
@@ -26,6 +28,7 @@ class GradientSteps:
         agent: tf_agent.TFAgent,
         codec: RowCodec,
         dataset: tf.data.Dataset | None = None,
+        weights: PackedVariables | None = None,
     ) -> None:
         """Compiles nothing yet; that happens at the first call.
 
@@ -34,6 +37,8 @@ class GradientSteps:
           codec: Layout of the rows.
           dataset: Endless batches of packed rows, for `run`; None: each is given to
             `step`.
+          weights: Variables that `step` reads; that costs less than to read them
+            afterwards.
         """
         self._agent = agent
         self._codec = codec
@@ -41,7 +46,8 @@ class GradientSteps:
         self._stop = tf.Variable(False, name="stop")
         self._means = {name: tf.keras.metrics.Mean(name) for name in LOSSES}
         self._compiled_run = tf.function(self._run)
-        self._compiled_step = tf.function(self._step)
+        self._weights = weights
+        self._compiled_steps: dict[Any, Any] = {}
         self._compiled_is_finite = tf.function(self._is_finite)
         self._compiled_diagnose = tf.function(self._diagnose)
 
@@ -57,17 +63,28 @@ class GradientSteps:
         with self._finite_losses():
             self._compiled_run(self._iterator, tf.constant(num_steps, tf.int64))
 
-    def step(self, columns: Sequence[NDArray[Any]]) -> None:
+    def step(self, columns: Sequence[NDArray[Any]]) -> NDArray[np.uint8] | None:
         """Takes one gradient step.
 
         Args:
           columns: A batch of packed rows, as `RowCodec.unpack` takes it.
 
+        Returns:
+          What `weights.read` would return after it; None without `weights`.
+
         Raises:
           UserError: A loss became NaN or infinite.
         """
+        # A tf.function would look at its arguments for half a millisecond.
+        shapes = tuple(column.shape for column in columns)
+        if shapes not in self._compiled_steps:
+            specs = tuple(tf.TensorSpec(c.shape, c.dtype) for c in columns)
+            function = tf.function(self._step_and_read)
+            self._compiled_steps[shapes] = function.get_concrete_function(specs)
         with self._finite_losses():
-            self._compiled_step(tuple(columns))
+            packed = self._compiled_steps[shapes](tuple(map(tf.constant, columns)))
+        # Not the tensor's own memory, which TensorFlow may use again.
+        return None if packed is None else np.array(packed, np.uint8)
 
     @contextlib.contextmanager
     def _finite_losses(self) -> Iterator[None]:
@@ -135,6 +152,10 @@ class GradientSteps:
         for name in LOSSES[1:]:
             if hasattr(loss.extra, name):
                 self._means[name].update_state(getattr(loss.extra, name))
+
+    def _step_and_read(self, columns: tuple[tf.Tensor, ...]) -> tf.Tensor | None:
+        self._step(columns)
+        return None if self._weights is None else self._weights.pack()
 
     def _is_finite(self) -> tf.Tensor:
         return tf.reduce_all(

@@ -29,7 +29,7 @@ class PackedVariables:
             variable.shape.num_elements() * variable.dtype.size
             for variable in variables
         ]
-        self._compiled_read = tf.function(self._read)
+        self._compiled_read = tf.function(self.pack)
         self._compiled_assign = tf.function(
             self._assign, input_signature=[tf.TensorSpec((None,), tf.uint8)]
         )
@@ -39,9 +39,9 @@ class PackedVariables:
         # Not the tensor's own memory, which TensorFlow may use again.
         return np.array(self._compiled_read(), np.uint8)
 
-    def read_arrays(self) -> list[NDArray[Any]]:
-        """Returns the values as they are now, an array for each variable."""
-        parts = np.split(self.read(), np.cumsum(self._num_bytes)[:-1])
+    def unpack(self, packed: NDArray[np.uint8]) -> list[NDArray[Any]]:
+        """Returns parts of what `read` returned, an array for each variable."""
+        parts = np.split(packed, np.cumsum(self._num_bytes)[:-1])
         return [
             part.view(variable.dtype.as_numpy_dtype).reshape(variable.shape)
             for part, variable in zip(parts, self._variables)
@@ -51,7 +51,8 @@ class PackedVariables:
         """Assigns what `read` returned, to variables of the same shapes and dtypes."""
         self._compiled_assign(packed)
 
-    def _read(self) -> tf.Tensor:
+    def pack(self) -> tf.Tensor:
+        """Returns the values as a tensor, to read them within a graph."""
         return tf.concat(
             [
                 tf.reshape(tf.bitcast(variable, tf.uint8), [-1])

@@ -28,9 +28,7 @@ def _train() -> int:
     quiet_imports()
     render_without_screen()
     from tfagents_system.one_process import training
-    from tfagents_system.processes import startup
 
-    startup.limit_threads(training.num_cpus())
     if training.train(logdir, given):
         return 0
     print("Stopped. The same command resumes.", file=sys.stderr)

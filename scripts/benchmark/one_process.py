@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 
 from tfagents_system.one_process import training
 from tfagents_system.one_process.trainer import Trainer
-from tfagents_system.processes import startup
 
 WARM_UP_STEPS = 10_000
 # The first gradient steps compile.
@@ -51,7 +50,6 @@ def main() -> None:
         "log_interval": 1_000_000,
         "checkpoint_interval": 1_000_000,
     }
-    startup.limit_threads(training.num_cpus())
     with tempfile.TemporaryDirectory() as folder:
         training.train(Path(folder), flags, TimedTrainer)
     (wall, cpu), (wall_end, cpu_end) = TimedTrainer.times[0], TimedTrainer.times[-1]

@@ -20,6 +20,13 @@ OUTPUT = FOLDER.parent.parent / "logs" / "benchmark"
 ENVIRONMENTS = ("HalfCheetahBulletEnv-v0", "Ant-v5", "MinitaurBulletEnv-v0")
 WORKER_COUNTS = (1, 2, 4, 8, 16, 32)
 SLEEP_SECS = 0.02
+SECTIONS = (
+    "Gradient steps",
+    "A worker's step",
+    "End to end",
+    "One process",
+    "Number of workers",
+)
 
 
 def run(name: str, *args: str, cpus: Sequence[int] = (), python: str = "") -> Any:
@@ -255,22 +262,23 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4000, help="timed, end to end")
     parser.add_argument("--envs", nargs="*", default=ENVIRONMENTS)
     parser.add_argument("--workers", nargs="*", type=int, default=WORKER_COUNTS)
+    parser.add_argument("--sections", nargs="*", choices=SECTIONS, default=SECTIONS)
     args = parser.parse_args()
     cpu_ids = sorted(os.sched_getaffinity(0))
     OUTPUT.mkdir(parents=True, exist_ok=True)
     report = OUTPUT / "benchmarks.md"
     report.write_text(f"{describe_machine(cpu_ids)}\n")
     peers = str(Path(args.peers).absolute())
-    sections: dict[str, Callable[[], str]] = {
-        "Gradient steps": lambda: measure_updates(cpu_ids),
-        "A worker's step": measure_worker,
-        "End to end": lambda: measure_end_to_end(
-            args.envs, peers, args.repeats, args.steps
-        ),
-        "One process": lambda: measure_one_process(peers, args.repeats, args.steps),
-        "Number of workers": lambda: measure_workers(args.workers),
-    }
-    for title, measure in sections.items():
+    measures: tuple[Callable[[], str], ...] = (
+        lambda: measure_updates(cpu_ids),
+        measure_worker,
+        lambda: measure_end_to_end(args.envs, peers, args.repeats, args.steps),
+        lambda: measure_one_process(peers, args.repeats, args.steps),
+        lambda: measure_workers(args.workers),
+    )
+    for title, measure in zip(SECTIONS, measures):
+        if title not in args.sections:
+            continue
         section = f"\n### {title}\n\n{measure()}"
         print(section, flush=True)
         with report.open("a") as file:

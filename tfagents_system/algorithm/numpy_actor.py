@@ -53,6 +53,9 @@ class NumpyActor:
 
     What `networks.make_actor` builds for observations without images, normalized or
     not, equal to the TF policy up to float32 rounding.
+
+    Attributes:
+      weights: The actor's variables, of which it has a copy.
     """
 
     def __init__(
@@ -78,7 +81,7 @@ class NumpyActor:
         self._normalizer = None if normalizer is None else NumpyNormalizer(normalizer)
         self._is_nested = is_nested
         layers = [*hidden_layers, mean_layer, log_std_layer]
-        self._weights = PackedVariables(
+        self.weights = PackedVariables(
             [weight for layer in layers for weight in (layer.kernel, layer.bias)]
         )
         self._activations = [ACTIVATIONS[layer.activation] for layer in hidden_layers]
@@ -140,9 +143,9 @@ class NumpyActor:
             is_nested,
         )
 
-    def read_weights(self) -> None:
-        """Copies the weights as they are now."""
-        arrays = self._weights.read_arrays()
+    def read_weights(self, packed: NDArray[np.uint8] | None = None) -> None:
+        """Takes over what `weights.read` returned, or the weights as they are now."""
+        arrays = self.weights.unpack(self.weights.read() if packed is None else packed)
         *self._hidden, self._mean, self._log_std = zip(arrays[::2], arrays[1::2])
         if self._normalizer is not None:
             self._normalizer.read_statistics()

@@ -67,8 +67,8 @@ class Trainer:
         self.iteration = 0
         self.stop = threading.Event()
         self.buffer = RingBuffer(codec, loop.buffer_size)
-        self.gradient_steps = GradientSteps(agent, codec)
         self.policy = acting.make_policy(agent.collect_policy, self.rng)
+        self.gradient_steps = GradientSteps(agent, codec, weights=self.policy.weights)
         self.greedy_policy = acting.make_policy(
             greedy_policy.GreedyPolicy(agent.policy), self.rng
         )
@@ -171,8 +171,7 @@ class Trainer:
     def learn(self) -> None:
         """Takes a gradient step; from then on the policy acts with new weights."""
         batch = self.buffer.sample(self.rng, self.params.train_batch_size)
-        self.gradient_steps.step(batch)
-        self.policy.refresh()
+        self.policy.refresh(self.gradient_steps.step(batch))
 
     def evaluate(self) -> None:
         """Runs greedy episodes; logs them and how training goes."""

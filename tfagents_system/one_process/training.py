@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any
 
 import tensorflow as tf
+from threadpoolctl import threadpool_limits
 
 from tfagents_system import configuration
 from tfagents_system.algorithm import sac
@@ -26,7 +27,7 @@ from tfagents_system.experiment import Experiment, read_json, resolve_path, writ
 from tfagents_system.one_process import flags
 from tfagents_system.one_process.params import FlagParams
 from tfagents_system.one_process.trainer import Trainer
-from tfagents_system.processes import prepare
+from tfagents_system.processes import prepare, startup
 from tfagents_system.train_params_base import TrainParamsBase
 
 # The params file of a training without one; run.py reads it.
@@ -65,6 +66,7 @@ def train(
     Raises:
       UserError: What is wrong with flags, params or environment.
     """
+    _limit_threads()
     experiment = Experiment(logdir.expanduser().resolve())
     kwargs_path = experiment.root / "kwargs.json"
     saved = read_json(kwargs_path) if kwargs_path.exists() else {}
@@ -179,7 +181,7 @@ def _run(
     stop: threading.Event,
 ) -> bool:
     if isinstance(agent, sac.ShardedSacAgent):
-        agent.num_shards = num_cpus()
+        agent.num_shards = _num_cpus()
         agent.noise_seed = loop.seed
     env = standard.make_collect_env(params, 0, loop.seed)
     envs = (env, standard.make_eval_env(params, 0, loop.seed + 1, env))
@@ -195,7 +197,9 @@ def _run(
         return True
     if is_resumed:
         trainer.progress.print(f"resumed at iteration {trainer.iteration:,}")
-    trainer.run()
+    # NumPy's threads wait for the next product so busily that TensorFlow's wait, too.
+    with threadpool_limits(1, "blas"):
+        trainer.run()
     for each in envs:
         each.close()
     return trainer.iteration >= loop.iterations
@@ -221,8 +225,13 @@ def _stop_on_signals() -> Iterator[threading.Event]:
             signal.signal(signum, handler)
 
 
-def num_cpus() -> int:
-    """Returns the CPUs that this process may use."""
+def _limit_threads() -> None:
+    # Where TensorFlow has begun already, its threads are the caller's business.
+    with contextlib.suppress(RuntimeError):
+        startup.limit_threads(_num_cpus())
+
+
+def _num_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):  # Not on macOS.
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
