@@ -15,6 +15,7 @@ from tfagents_system.algorithm import sac
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.errors import UserError
 from tfagents_system.gradient_steps import GradientSteps
+from tfagents_system.one_process.background_steps import BackgroundSteps
 from tfagents_system.packed_variables import PackedVariables
 
 
@@ -116,18 +117,61 @@ def test_stop_while_waiting_for_data_changes_nothing(
         np.testing.assert_array_equal(before, variable.numpy())
 
 
-def test_a_step_returns_the_weights_after_it(pendulum: tuple[Any, Any, Any]) -> None:
+def test_steps_in_the_background_are_those_in_the_foreground(
+    pendulum: tuple[Any, Any, Any],
+) -> None:
+    params, _, specs = pendulum
+    codec = RowCodec(specs)
+    rng = np.random.default_rng(0)
+    batches = [
+        [rng.standard_normal((8, *c.shape)).astype(np.float32) for c in codec.columns]
+        for _ in range(12)
+    ]
+
+    def make_agent() -> tuple[Any, PackedVariables, PackedVariables]:
+        tf.keras.utils.set_random_seed(0)
+        agent = sac.build_agent(params, specs)
+        agent.noise_seed = 0
+        tf.random.set_seed(None)
+        actor = PackedVariables(agent.collect_policy.variables())
+        return agent, actor, PackedVariables(agent.variables)
+
+    agent, actor, everything = make_agent()
+    steps = GradientSteps(agent, codec)
+    expected = []
+    for batch in batches:
+        steps.step(batch)
+        expected.append(actor.read())
+    losses = steps.take_losses()
+
+    other, weights, all_variables = make_agent()
+    background = BackgroundSteps(other, codec, 8, weights)
+    found = []
+    for index, batch in enumerate(batches):
+        found.append(background.begin(batch))
+        if index in (4, 5):  # The loop is left and begun anew.
+            found.append(background.finish())
+            assert background.finish() is None
+            assert int(other.train_step_counter.numpy()) == index + 1
+    found.append(background.finish())
+    np.testing.assert_array_equal([p for p in found if p is not None], expected)
+    np.testing.assert_array_equal(all_variables.read(), everything.read())
+    assert background.take_losses() == losses
+    background.close()
+
+
+def test_an_error_in_the_background_is_raised_and_the_thread_ends(
+    pendulum: tuple[Any, Any, Any],
+) -> None:
     params, _, specs = pendulum
     agent = sac.build_agent(params, specs)
     codec = RowCodec(specs)
     weights = PackedVariables(agent.collect_policy.variables())
-    steps = GradientSteps(agent, codec, weights=weights)
-    before = weights.read()
-    for batch_size in (8, 8, 4):
-        batch = [np.ones((batch_size, *c.shape), np.float32) for c in codec.columns]
-        packed = steps.step(batch)
-        assert packed is not None
-        np.testing.assert_array_equal(packed, weights.read())
-        assert (packed != before).any()
-        before = packed
-    assert int(agent.train_step_counter.numpy()) == 3
+    background = BackgroundSteps(agent, codec, 4, weights)
+    num_threads = threading.active_count()
+    batch = [np.full((4, *c.shape), np.nan, np.float32) for c in codec.columns]
+    assert background.begin(batch) is None
+    with pytest.raises(UserError, match="loss is inf or nan"):
+        background.finish()
+    background.close()
+    assert threading.active_count() == num_threads

@@ -36,7 +36,8 @@ class Policy(Protocol):
     """What acts in an episode.
 
     Attributes:
-      weights: The variables of which it has a copy; None: it acts with the variables.
+      weights: All variables that it acts with, of which it has a copy; None: it reads
+        variables as they are.
     """
 
     weights: PackedVariables | None
@@ -65,7 +66,8 @@ class NumpyPolicy:
         """
         self._actor = actor
         self._generator = generator
-        self.weights: PackedVariables | None = actor.weights
+        # What it normalizes with is not in its weights.
+        self.weights = None if actor.normalizes else actor.weights
 
     def reset(self) -> None:
         """Reads the actor's weights; there is no state."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Callable
 
-import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from tf_agents.agents import tf_agent
@@ -15,7 +14,6 @@ from tf_agents.agents import tf_agent
 from tfagents_system.algorithm import sac
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.errors import UserError
-from tfagents_system.packed_variables import PackedVariables
 
 LOSSES = ("loss", "critic_loss", "actor_loss", "alpha_loss")
 
@@ -27,8 +25,8 @@ class GradientSteps:
         self,
         agent: tf_agent.TFAgent,
         codec: RowCodec,
-        dataset: tf.data.Dataset | None = None,
-        weights: PackedVariables | None = None,
+        dataset: Iterable[Any] | None = None,
+        after_step: Callable[[], None] = lambda: None,
     ) -> None:
         """Compiles nothing yet; that happens at the first call.
 
@@ -37,8 +35,7 @@ class GradientSteps:
           codec: Layout of the rows.
           dataset: Endless batches of packed rows, for `run`; None: each is given to
             `step`.
-          weights: Variables that `step` reads; that costs less than to read them
-            afterwards.
+          after_step: Adds to the graph what follows each step of `run`.
         """
         self._agent = agent
         self._codec = codec
@@ -46,7 +43,7 @@ class GradientSteps:
         self._stop = tf.Variable(False, name="stop")
         self._means = {name: tf.keras.metrics.Mean(name) for name in LOSSES}
         self._compiled_run = tf.function(self._run)
-        self._weights = weights
+        self._after_step = after_step
         self._compiled_steps: dict[Any, Any] = {}
         self._compiled_is_finite = tf.function(self._is_finite)
         self._compiled_diagnose = tf.function(self._diagnose)
@@ -63,14 +60,11 @@ class GradientSteps:
         with self._finite_losses():
             self._compiled_run(self._iterator, tf.constant(num_steps, tf.int64))
 
-    def step(self, columns: Sequence[NDArray[Any]]) -> NDArray[np.uint8] | None:
+    def step(self, columns: Sequence[NDArray[Any]]) -> None:
         """Takes one gradient step.
 
         Args:
           columns: A batch of packed rows, as `RowCodec.unpack` takes it.
-
-        Returns:
-          What `weights.read` would return after it; None without `weights`.
 
         Raises:
           UserError: A loss became NaN or infinite.
@@ -79,12 +73,10 @@ class GradientSteps:
         shapes = tuple(column.shape for column in columns)
         if shapes not in self._compiled_steps:
             specs = tuple(tf.TensorSpec(c.shape, c.dtype) for c in columns)
-            function = tf.function(self._step_and_read)
+            function = tf.function(self._step)
             self._compiled_steps[shapes] = function.get_concrete_function(specs)
         with self._finite_losses():
-            packed = self._compiled_steps[shapes](tuple(map(tf.constant, columns)))
-        # Not the tensor's own memory, which TensorFlow may use again.
-        return None if packed is None else np.array(packed, np.uint8)
+            self._compiled_steps[shapes](tuple(map(tf.constant, columns)))
 
     @contextlib.contextmanager
     def _finite_losses(self) -> Iterator[None]:
@@ -145,6 +137,7 @@ class GradientSteps:
             if is_stopping:
                 break
             self._step(columns)
+            self._after_step()
 
     def _step(self, columns: tuple[tf.Tensor, ...]) -> None:
         loss = self._agent.train(self._codec.unpack(columns))
@@ -152,10 +145,6 @@ class GradientSteps:
         for name in LOSSES[1:]:
             if hasattr(loss.extra, name):
                 self._means[name].update_state(getattr(loss.extra, name))
-
-    def _step_and_read(self, columns: tuple[tf.Tensor, ...]) -> tf.Tensor | None:
-        self._step(columns)
-        return None if self._weights is None else self._weights.pack()
 
     def _is_finite(self) -> tf.Tensor:
         return tf.reduce_all(

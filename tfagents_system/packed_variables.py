@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 
 
 class PackedVariables:
-    """Some variables, one after the other, as bytes."""
+    """Some variables, one after the other, as bytes.
+
+    Attributes:
+      num_bytes: Bytes of all together.
+    """
 
     def __init__(self, variables: Sequence[tf.Variable]) -> None:
         """Compiles nothing yet.
@@ -29,6 +33,7 @@ class PackedVariables:
             variable.shape.num_elements() * variable.dtype.size
             for variable in variables
         ]
+        self.num_bytes = sum(self._num_bytes)
         self._compiled_read = tf.function(self.pack)
         self._compiled_assign = tf.function(
             self._assign, input_signature=[tf.TensorSpec((None,), tf.uint8)]

@@ -143,6 +143,11 @@ class NumpyActor:
             is_nested,
         )
 
+    @property
+    def normalizes(self) -> bool:
+        """Whether it normalizes observations."""
+        return self._normalizer is not None
+
     def read_weights(self, packed: NDArray[np.uint8] | None = None) -> None:
         """Takes over what `weights.read` returned, or the weights as they are now."""
         arrays = self.weights.unpack(self.weights.read() if packed is None else packed)

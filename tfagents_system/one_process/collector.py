@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Callable
 
 import numpy as np
 from tf_agents.environments import py_environment
@@ -10,7 +10,9 @@ from tf_agents.trajectories import time_step as ts
 
 from tfagents_system import acting, success
 from tfagents_system.curriculum import Curriculum
+from tfagents_system.dataflow.n_step import NStepWriter
 from tfagents_system.environments import standard
+from tfagents_system.train_params_base import Observers, TrainParamsBase
 
 
 class Collector:
@@ -23,26 +25,29 @@ class Collector:
 
     def __init__(
         self,
+        params: TrainParamsBase,
         env: py_environment.PyEnvironment,
         policy: acting.Policy,
-        curriculum: Curriculum,
-        watchers: Iterable[acting.TransitionFn],
+        observers: Observers,
+        add_step: Callable[..., None],
         rng: np.random.Generator,
         seed: int,
     ) -> None:
         """Begins no episode yet.
 
         Args:
+          params: The user's hyperparameters.
           env: The environment.
           policy: Acts, but for random actions.
-          curriculum: The environment's.
-          watchers: Each called with `(time_step, action, next_time_step)`.
+          observers: The user's.
+          add_step: Called with what `NStepWriter` passes on.
           rng: Draws random actions and the curriculum's values.
           seed: That of an episode follows from it and from the episode's number.
         """
         self._env, self._policy = env, policy
-        self.curriculum = curriculum
-        self._watchers = tuple(watchers)
+        self.curriculum = Curriculum(params.env_config, env)
+        steps = NStepWriter(params.n_step_returns, params.discount, add_step)
+        self._watchers = (steps.add, *acting.user_watchers(observers))
         self._rng, self._seed = rng, seed
         self.num_episodes = 0
         self._time_step: ts.TimeStep | None = None

@@ -39,39 +39,45 @@ class Logbook:
         self,
         result: EpisodeResult,
         curriculum_values: Mapping[str, Value],
-        steps: tuple[int, int],
+        train_step: int,
+        env_step: int,
     ) -> None:
         """Adds a training episode.
 
         Args:
           result: What it came to.
           curriculum_values: What the environment had.
-          steps: Train step and env step.
+          train_step: Gradient steps done.
+          env_step: Env steps done.
         """
         self._results.append(result)
         success_rate = evaluation.success_rate(self._results)
         scalars = metrics.episode_scalars(
             result, success_rate, curriculum_values, self._observers
         )
-        self._train.write(scalars, *steps)
+        self._train.write(scalars, train_step, env_step)
 
     def add_evaluation(
-        self, summary: evaluation.Summary, steps: tuple[int, int]
+        self, summary: evaluation.Summary, train_step: int, env_step: int
     ) -> None:
         """Adds an evaluation."""
         scalars = metrics.evaluation_scalars(summary, self._eval_observers)
-        self._eval.write(scalars, *steps)
+        self._eval.write(scalars, train_step, env_step)
 
     def add_training(
-        self, scalars: Mapping[str, float], num_rows: int, steps: tuple[int, int]
+        self,
+        scalars: Mapping[str, float],
+        num_rows: int,
+        train_step: int,
+        env_step: int,
     ) -> None:
         """Adds losses, with the rates and the rows in the replay; flushes."""
-        train_rate, env_rate = self._rates.rates(*steps)
+        train_rate, env_rate = self._rates.rates(train_step, env_step)
         rates: dict[str, float | None] = {
             "Metrics/train_steps_per_sec": train_rate,
             "Metrics/env_steps_per_sec": env_rate,
             "Metrics/replay_size": num_rows,
         }
-        self._train.write({**scalars, **rates}, *steps)
+        self._train.write({**scalars, **rates}, train_step, env_step)
         self._train.flush()
         self._eval.flush()

@@ -10,13 +10,13 @@ from tf_agents.agents import tf_agent
 from tf_agents.environments import py_environment
 from tf_agents.policies import greedy_policy
 
-from tfagents_system import acting, curriculum, evaluation, policy_export
-from tfagents_system.dataflow.n_step import NStepWriter
+from tfagents_system import acting, evaluation, policy_export
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.environments import standard
 from tfagents_system.errors import NotSaved
 from tfagents_system.experiment import Experiment
 from tfagents_system.gradient_steps import GradientSteps
+from tfagents_system.one_process.background_steps import BackgroundSteps
 from tfagents_system.one_process.checkpoints import Checkpoints
 from tfagents_system.one_process.collector import Collector
 from tfagents_system.one_process.flags import Loop
@@ -31,7 +31,9 @@ NO_REVERB_PORT = 0
 class Trainer:
     """Trains an agent in one environment.
 
-    Subclass it to replace a part of the loop, as `collect` or `learn`.
+    A gradient step goes on while the next env step is taken, so the policy acts with
+    weights that are one gradient step old. Subclass it to replace a part of the loop,
+    as `collect` or `learn`.
 
     Attributes:
       iteration: Env steps done.
@@ -68,22 +70,26 @@ class Trainer:
         self.stop = threading.Event()
         self.buffer = RingBuffer(codec, loop.buffer_size)
         self.policy = acting.make_policy(agent.collect_policy, self.rng)
-        self.gradient_steps = GradientSteps(agent, codec, weights=self.policy.weights)
+        # Without weights of its own, a policy acts with those that a step changes.
+        self._background = (
+            None
+            if self.policy.weights is None
+            else BackgroundSteps(
+                agent, codec, params.train_batch_size, self.policy.weights
+            )
+        )
+        self.gradient_steps = self._background or GradientSteps(agent, codec)
         self.greedy_policy = acting.make_policy(
             greedy_policy.GreedyPolicy(agent.policy), self.rng
         )
         observers = params.train_observers_ctor(NO_REVERB_PORT)
         self._eval_observers = params.eval_observers_ctor()
-        steps = NStepWriter(
-            params.n_step_returns,
-            params.discount,
-            lambda *step: self.buffer.add(codec.pack_step(*step)),
-        )
         self.collector = Collector(
+            params,
             envs[0],
             self.policy,
-            curriculum.Curriculum(params.env_config, envs[0]),
-            (steps.add, *acting.user_watchers(observers)),
+            observers,
+            lambda *step: self.buffer.add(codec.pack_step(*step)),
             self.rng,
             loop.seed,
         )
@@ -97,12 +103,9 @@ class Trainer:
 
     @property
     def train_step(self) -> int:
-        """Gradient steps done."""
+        """Gradient steps done; waits for the one that goes on."""
+        self.finish_learning()
         return int(self.agent.train_step_counter.numpy())
-
-    @property
-    def _steps_done(self) -> tuple[int, int]:
-        return self.train_step, self.iteration
 
     def restore(self) -> bool:
         """Goes back to the newest checkpoint; returns whether there is one."""
@@ -116,6 +119,7 @@ class Trainer:
 
     def save(self) -> None:
         """Writes a checkpoint; where that fails, says so and training goes on."""
+        self.finish_learning()
         self.gradient_steps.check_finite()
         state = {
             "iteration": self.iteration,
@@ -165,16 +169,28 @@ class Trainer:
         result = self.collector.step(is_random, is_cut=self._is_checkpoint())
         if result is not None:
             values = self.collector.curriculum.values
-            self._logbook.add_episode(result, values, self._steps_done)
+            self._logbook.add_episode(result, values, self.train_step, self.iteration)
             self.progress.update(self.iteration, result.episode_return)
 
     def learn(self) -> None:
-        """Takes a gradient step; from then on the policy acts with new weights."""
+        """Begins a gradient step; the policy gets the weights of the one before."""
         batch = self.buffer.sample(self.rng, self.params.train_batch_size)
-        self.policy.refresh(self.gradient_steps.step(batch))
+        if self._background is None:
+            self.gradient_steps.step(batch)
+            return
+        packed = self._background.begin(batch)
+        if packed is not None:
+            self.policy.refresh(packed)
+
+    def finish_learning(self) -> None:
+        """Waits for the gradient step that goes on; the policy gets its weights."""
+        packed = None if self._background is None else self._background.finish()
+        if packed is not None:
+            self.policy.refresh(packed)
 
     def evaluate(self) -> None:
         """Runs greedy episodes; logs them and how training goes."""
+        self.finish_learning()
         standard.seed_episode(self.eval_env, self.loop.seed + 1, self.iteration)
         summary = evaluation.evaluate(
             self.eval_env,
@@ -188,6 +204,7 @@ class Trainer:
             batch = self.buffer.sample(rng, self.params.train_batch_size)
             losses = self.gradient_steps.take_losses()
             losses.update(self.gradient_steps.diagnose(batch))
-        self._logbook.add_evaluation(summary, self._steps_done)
-        self._logbook.add_training(losses, len(self.buffer), self._steps_done)
+        steps = self.train_step, self.iteration
+        self._logbook.add_evaluation(summary, *steps)
+        self._logbook.add_training(losses, len(self.buffer), *steps)
         self.progress.print(f"iteration {self.iteration:,}: {summary}")
