@@ -181,7 +181,8 @@ def _run(
     stop: threading.Event,
 ) -> bool:
     if isinstance(agent, sac.ShardedSacAgent):
-        agent.num_shards = _num_cpus()
+        # The critics keep two CPUs busy without shards, and the environment wants some.
+        agent.num_shards = max(1, _num_cpus() // 2)
         agent.noise_seed = loop.seed
     env = standard.make_collect_env(params, 0, loop.seed)
     envs = (env, standard.make_eval_env(params, 0, loop.seed + 1, env))
