@@ -175,3 +175,18 @@ def test_an_error_in_the_background_is_raised_and_the_thread_ends(
         background.finish()
     background.close()
     assert threading.active_count() == num_threads
+
+
+def test_steps_in_the_background_can_be_left(pendulum: tuple[Any, Any, Any]) -> None:
+    params, _, specs = pendulum
+    agent = sac.build_agent(params, specs)
+    codec = RowCodec(specs)
+    weights = PackedVariables(agent.collect_policy.variables())
+    background = BackgroundSteps(agent, codec, 4, weights)
+    num_threads = threading.active_count()
+    batch = [np.zeros((4, *c.shape), np.float32) for c in codec.columns]
+    background.begin(batch)
+    background.begin(batch)
+    background.close()
+    background.close()
+    assert threading.active_count() == num_threads

@@ -93,6 +93,37 @@ def test_killed_and_resumed_it_comes_to_the_same(tmp_path: Path) -> None:
     check_stop(killed)
 
 
+BROKEN_PARAMS = """
+import gym
+from tf_agents.environments import suite_gym
+from tfagents_system.one_process.params import FlagParams
+
+
+class Broken(gym.Wrapper):
+    num_steps = 0
+
+    def step(self, action):
+        self.num_steps += 1
+        if self.num_steps == 150:
+            raise RuntimeError("the motor is on fire")
+        return super().step(action)
+
+
+class TrainParams(FlagParams):
+    def env_ctor(self, seed=None, *args, **kwargs):
+        return suite_gym.wrap_env(Broken(gym.make("Pendulum-v1")))
+"""
+
+
+def test_an_error_of_the_environment_ends_it(tmp_path: Path) -> None:
+    params = tmp_path / "broken.py"
+    params.write_text(BROKEN_PARAMS)
+    process = start(tmp_path / "runs", f"{FLAGS} --params {params}")
+    # It comes while a gradient step goes on.
+    errors = finish(process, 1)
+    assert errors.splitlines()[-1] == "RuntimeError: the motor is on fire"
+
+
 def check_video(logdir: Path) -> None:
     command = [sys.executable, "tfagents_system/run.py", "--json"]
     command += ["--exp_dir", str(logdir), "--num_episodes", "1"]

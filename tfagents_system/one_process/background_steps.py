@@ -122,10 +122,10 @@ class BackgroundSteps(GradientSteps):
 
     def close(self) -> None:
         """Ends the thread, whatever it does; there are no more steps."""
-        self._batches.close(cancel_pending_enqueues=True)
-        self._packed_weights.close(cancel_pending_enqueues=True)
         if self._thread is not None:
+            self._batches.close()
             self._thread.join()
+            self._thread = None
 
     def _wait(self) -> NDArray[np.uint8]:
         """Returns the weights after the first step that has not been waited for."""
