@@ -37,8 +37,8 @@ done < <(git ls-files -z --cached --others --exclude-standard)
 check 'ruff format --check' ruff format --check --quiet .
 check 'ruff check' ruff check --quiet .
 check 'mypy' mypy
-check "shellcheck (${#scripts[@]} scripts)" shellcheck "${scripts[@]}"
-check "codespell (${#files[@]} files)" codespell "${files[@]}"
+check "shellcheck (${#scripts[@]} scripts)" shellcheck -- "${scripts[@]}"
+check "codespell (${#files[@]} files)" codespell -- "${files[@]}"
 
 if ((${#failed[@]} > 0)); then
   printf 'FAILED: %s\n' "${failed[@]}" >&2
