@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
-import sys
 from pathlib import Path
 
 from tfagents_system import curriculum
@@ -76,7 +76,9 @@ def draw_panel(name: str, schedule: curriculum.Schedule, top: float) -> list[str
 
 def main() -> None:
     """Runs from the command line."""
-    output = Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS / "curriculum.svg"
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("output", nargs="?", type=Path, default=DOCS / "curriculum.svg")
+    output = parser.parse_args().output
     examples = read_examples()
     shapes: list[str] = []
     for index, (name, schedule) in enumerate(examples):

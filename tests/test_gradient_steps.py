@@ -5,18 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfagents_system import acting
 from tfagents_system.algorithm import sac
+from tfagents_system.algorithm.numpy_actor import NumpyActor
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.errors import UserError
 from tfagents_system.gradient_steps import GradientSteps
 from tfagents_system.one_process.background_steps import BackgroundSteps
-from tfagents_system.packed_variables import PackedVariables
 
 
 class Feed:
@@ -117,76 +118,114 @@ def test_stop_while_waiting_for_data_changes_nothing(
         np.testing.assert_array_equal(before, variable.numpy())
 
 
-def test_steps_in_the_background_are_those_in_the_foreground(
-    pendulum: tuple[Any, Any, Any],
-) -> None:
+class Actor(acting.NumpyPolicy):
+    """Writes down which weights it gets."""
+
+    def __init__(self, agent: Any) -> None:
+        actor = NumpyActor.of(agent.collect_policy)
+        assert actor is not None
+        super().__init__(actor, None)
+        self.found: list[Any] = []
+
+    def refresh(self, packed: Any = None) -> None:
+        super().refresh(packed)
+        self.found.append(packed)
+
+
+@pytest.fixture
+def background(pendulum: tuple[Any, Any, Any]) -> Iterator[tuple[Any, BackgroundSteps]]:
+    """Yields an agent and its steps in the background, in batches of 8."""
     params, _, specs = pendulum
-    codec = RowCodec(specs)
-    rng = np.random.default_rng(0)
-    batches = [
-        [rng.standard_normal((8, *c.shape)).astype(np.float32) for c in codec.columns]
-        for _ in range(12)
+    agent = seeded_agent(params, specs)
+    num_threads = threading.active_count()
+    steps = BackgroundSteps(agent, RowCodec(specs), 8, Actor(agent))
+    yield agent, steps
+    steps.close()
+    steps.close()
+    assert threading.active_count() == num_threads
+
+
+def seeded_agent(params: Any, specs: Any) -> Any:
+    tf.keras.utils.set_random_seed(0)
+    agent: Any = sac.build_agent(params, specs)
+    agent.noise_seed = 0
+    tf.random.set_seed(None)
+    return agent
+
+
+def make_batch(specs: Any, seed: int) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    return [
+        rng.standard_normal((8, *column.shape)).astype(np.float32)
+        for column in RowCodec(specs).columns
     ]
 
-    def make_agent() -> tuple[Any, PackedVariables, PackedVariables]:
-        tf.keras.utils.set_random_seed(0)
-        agent = sac.build_agent(params, specs)
-        agent.noise_seed = 0
-        tf.random.set_seed(None)
-        actor = PackedVariables(agent.collect_policy.variables())
-        return agent, actor, PackedVariables(agent.variables)
 
-    agent, actor, everything = make_agent()
-    steps = GradientSteps(agent, codec)
+def test_steps_in_the_background_are_those_in_the_foreground(
+    pendulum: tuple[Any, Any, Any], background: tuple[Any, Any]
+) -> None:
+    params, _, specs = pendulum
+    batches = [make_batch(specs, seed) for seed in range(12)]
+    agent = seeded_agent(params, specs)
+    steps = GradientSteps(agent, RowCodec(specs))
+    actor = Actor(agent)
+    assert actor.weights is not None
     expected = []
     for batch in batches:
         steps.step(batch)
-        expected.append(actor.read())
-    losses = steps.take_losses()
+        expected.append(actor.weights.read())
 
-    other, weights, all_variables = make_agent()
-    background = BackgroundSteps(other, codec, 8, weights)
-    found = []
+    other, in_background = background
+    policy = in_background._policy
+    policy.found.clear()
     for index, batch in enumerate(batches):
-        found.append(background.begin(batch))
+        in_background.begin(batch)
+        # The policy is one step behind, until it is waited for.
+        assert len(policy.found) == index
         if index in (4, 5):  # The loop is left and begun anew.
-            found.append(background.finish())
-            assert background.finish() is None
+            in_background.finish()
+            in_background.finish()
+            assert len(policy.found) == index + 1
             assert int(other.train_step_counter.numpy()) == index + 1
-    found.append(background.finish())
-    np.testing.assert_array_equal([p for p in found if p is not None], expected)
-    np.testing.assert_array_equal(all_variables.read(), everything.read())
-    assert background.take_losses() == losses
-    background.close()
+    in_background.finish()
+    np.testing.assert_array_equal(policy.found, expected)
+    for one, two in zip(agent.variables, other.variables):
+        np.testing.assert_array_equal(one.numpy(), two.numpy())
+    assert in_background.take_losses() == steps.take_losses()
 
 
-def test_an_error_in_the_background_is_raised_and_the_thread_ends(
-    pendulum: tuple[Any, Any, Any],
+def test_an_error_in_the_background_is_raised(
+    pendulum: tuple[Any, Any, Any], background: tuple[Any, Any]
 ) -> None:
-    params, _, specs = pendulum
-    agent = sac.build_agent(params, specs)
-    codec = RowCodec(specs)
-    weights = PackedVariables(agent.collect_policy.variables())
-    background = BackgroundSteps(agent, codec, 4, weights)
-    num_threads = threading.active_count()
-    batch = [np.full((4, *c.shape), np.nan, np.float32) for c in codec.columns]
-    assert background.begin(batch) is None
+    batch = [np.full_like(part, np.nan) for part in make_batch(pendulum[2], 0)]
+    background[1].begin(batch)
     with pytest.raises(UserError, match="loss is inf or nan"):
-        background.finish()
-    background.close()
-    assert threading.active_count() == num_threads
+        background[1].finish()
 
 
-def test_steps_in_the_background_can_be_left(pendulum: tuple[Any, Any, Any]) -> None:
-    params, _, specs = pendulum
-    agent = sac.build_agent(params, specs)
-    codec = RowCodec(specs)
-    weights = PackedVariables(agent.collect_policy.variables())
-    background = BackgroundSteps(agent, codec, 4, weights)
-    num_threads = threading.active_count()
-    batch = [np.zeros((4, *c.shape), np.float32) for c in codec.columns]
-    background.begin(batch)
-    background.begin(batch)
-    background.close()
-    background.close()
-    assert threading.active_count() == num_threads
+def test_steps_in_the_background_can_be_left(
+    pendulum: tuple[Any, Any, Any], background: tuple[Any, Any]
+) -> None:
+    for seed in range(2):
+        background[1].begin(make_batch(pendulum[2], seed))
+    # The fixture leaves them, and counts the threads.
+
+
+def test_a_policy_that_normalizes_gets_each_step_at_once(
+    load: Callable[..., Any], pendulum: tuple[Any, Any, Any]
+) -> None:
+    specs = pendulum[2]
+    agent = seeded_agent(load(train_params={"normalize_observations": True}), specs)
+    policy = Actor(agent)
+    observation = np.ones(specs.observation.shape, np.float32)
+    steps = BackgroundSteps(agent, RowCodec(specs), 8, policy)
+    for seed in range(3):
+        before, _ = policy._actor.distribution(observation)
+        steps.begin(make_batch(specs, seed))
+        assert int(agent.train_step_counter.numpy()) == seed + 1
+        mean, std = policy._actor.distribution(observation)
+        assert (mean != before).all()
+        newest = NumpyActor.of(agent.collect_policy)
+        assert newest is not None
+        np.testing.assert_array_equal((mean, std), newest.distribution(observation))
+    steps.finish()

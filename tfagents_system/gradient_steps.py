@@ -44,7 +44,7 @@ class GradientSteps:
         self._means = {name: tf.keras.metrics.Mean(name) for name in LOSSES}
         self._compiled_run = tf.function(self._run)
         self._after_step = after_step
-        self._compiled_steps: dict[Any, Any] = {}
+        self._compiled_step = tf.function(self._step)
         self._compiled_is_finite = tf.function(self._is_finite)
         self._compiled_diagnose = tf.function(self._diagnose)
 
@@ -69,14 +69,8 @@ class GradientSteps:
         Raises:
           UserError: A loss became NaN or infinite.
         """
-        # A tf.function would look at its arguments for half a millisecond.
-        shapes = tuple(column.shape for column in columns)
-        if shapes not in self._compiled_steps:
-            specs = tuple(tf.TensorSpec(c.shape, c.dtype) for c in columns)
-            function = tf.function(self._step)
-            self._compiled_steps[shapes] = function.get_concrete_function(specs)
         with self._finite_losses():
-            self._compiled_steps[shapes](tuple(map(tf.constant, columns)))
+            self._compiled_step(tuple(columns))
 
     @contextlib.contextmanager
     def _finite_losses(self) -> Iterator[None]:

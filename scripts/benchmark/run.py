@@ -20,13 +20,6 @@ OUTPUT = FOLDER.parent.parent / "logs" / "benchmark"
 ENVIRONMENTS = ("HalfCheetahBulletEnv-v0", "Ant-v5", "MinitaurBulletEnv-v0")
 WORKER_COUNTS = (1, 2, 4, 8, 16, 32)
 SLEEP_SECS = 0.02
-SECTIONS = (
-    "Gradient steps",
-    "A worker's step",
-    "End to end",
-    "One process",
-    "Number of workers",
-)
 
 
 def run(name: str, *args: str, cpus: Sequence[int] = (), python: str = "") -> Any:
@@ -109,7 +102,9 @@ def measure_worker() -> str:
     )
 
 
-def run_peers(name: str, peers: str, steps: int, warm_up_steps: int) -> list[Any]:
+def run_peers(
+    name: str, peers: str, steps: int, warm_up_steps: int, buffer_size: int
+) -> list[Any]:
     """Trains with SB3 and SBX; 500 gradient steps are not timed, for compiling."""
     results = []
     for library in ("sb3", "sbx"):
@@ -118,7 +113,7 @@ def run_peers(name: str, peers: str, steps: int, warm_up_steps: int) -> list[Any
             *("--library", library, "--env", name, "--env_steps", str(steps)),
             *("--warm_up_env_steps", str(warm_up_steps)),
             *("--untimed_env_steps", str(warm_up_steps + 500)),
-            *("--buffer_size", "1000000"),
+            *("--buffer_size", str(buffer_size)),
             python=peers,
         )
         results.append(add_ms_per_step(peer))
@@ -179,7 +174,7 @@ def measure_end_to_end(
         results: list[Any] = []
         for _ in range(repeats):
             results.append(run("system.py", "--env", name, "--steps", str(steps)))
-            results += run_peers(name, peers, steps // 2, warm_up_steps=1000)
+            results += run_peers(name, peers, steps // 2, 1000, 300_000)
             if name != "Ant-v5":  # TF-Agents has no loader for gymnasium.
                 results.append(run("tf_agents_baseline.py", "--env", name))
         startup = statistics.median(
@@ -201,7 +196,7 @@ def measure_one_process(peers: str, repeats: int, steps: int) -> str:
     for _ in range(repeats):
         ours = run("one_process.py", "--env", "Ant-v5", "--env_steps", str(steps))
         results.append(add_ms_per_step(ours))
-        results += run_peers("Ant-v5", peers, steps // 2, warm_up_steps=10_000)
+        results += run_peers("Ant-v5", peers, steps // 2, 10_000, 1_000_000)
     return format_table(COMPARED, compare(results))
 
 
@@ -254,6 +249,19 @@ def describe_machine(cpu_ids: Sequence[int]) -> str:
     return f"{len(cpu_ids)} CPUs of {model}, {platform.system()}, {time.strftime('%F')}"
 
 
+SECTIONS: dict[str, Callable[[argparse.Namespace, Sequence[int]], str]] = {
+    "Gradient steps": lambda args, cpu_ids: measure_updates(cpu_ids),
+    "A worker's step": lambda args, cpu_ids: measure_worker(),
+    "End to end": lambda args, cpu_ids: measure_end_to_end(
+        args.envs, args.peers, args.repeats, args.steps
+    ),
+    "One process": lambda args, cpu_ids: measure_one_process(
+        args.peers, args.repeats, args.steps
+    ),
+    "Number of workers": lambda args, cpu_ids: measure_workers(args.workers),
+}
+
+
 def main() -> None:
     """Runs from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -262,24 +270,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4000, help="timed, end to end")
     parser.add_argument("--envs", nargs="*", default=ENVIRONMENTS)
     parser.add_argument("--workers", nargs="*", type=int, default=WORKER_COUNTS)
-    parser.add_argument("--sections", nargs="*", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--sections", nargs="*", choices=SECTIONS, default=[*SECTIONS])
     args = parser.parse_args()
     cpu_ids = sorted(os.sched_getaffinity(0))
     OUTPUT.mkdir(parents=True, exist_ok=True)
     report = OUTPUT / "benchmarks.md"
     report.write_text(f"{describe_machine(cpu_ids)}\n")
-    peers = str(Path(args.peers).absolute())
-    measures: tuple[Callable[[], str], ...] = (
-        lambda: measure_updates(cpu_ids),
-        measure_worker,
-        lambda: measure_end_to_end(args.envs, peers, args.repeats, args.steps),
-        lambda: measure_one_process(peers, args.repeats, args.steps),
-        lambda: measure_workers(args.workers),
-    )
-    for title, measure in zip(SECTIONS, measures):
-        if title not in args.sections:
-            continue
-        section = f"\n### {title}\n\n{measure()}"
+    args.peers = str(Path(args.peers).absolute())
+    for title in args.sections:
+        section = f"\n### {title}\n\n{SECTIONS[title](args, cpu_ids)}"
         print(section, flush=True)
         with report.open("a") as file:
             file.write(section)

@@ -13,9 +13,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tf_agents.agents import tf_agent
 
+from tfagents_system import acting
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.gradient_steps import GradientSteps
-from tfagents_system.packed_variables import PackedVariables
 
 # `finish` ends the loop.
 _ENDLESS = 2**62
@@ -36,10 +36,12 @@ class _Batches:
 
 
 class BackgroundSteps(GradientSteps):
-    """A gradient step for each batch, in a thread, while the caller goes on.
+    """A gradient step for each batch, while the caller goes on; the policy learns it.
 
-    All steps are one call of TensorFlow, a loop that waits for batches: to call it for
-    each would cost a millisecond more (docs/benchmarks.md).
+    All steps are one call of TensorFlow, a loop in a thread that waits for batches: to
+    call it for each would cost a millisecond more (docs/benchmarks.md). A policy
+    without weights of its own acts with what a step changes: there, each step is taken
+    at once.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class BackgroundSteps(GradientSteps):
         agent: tf_agent.TFAgent,
         codec: RowCodec,
         batch_size: int,
-        weights: PackedVariables,
+        policy: acting.Policy,
     ) -> None:
         """Starts nothing yet.
 
@@ -55,8 +57,15 @@ class BackgroundSteps(GradientSteps):
           agent: The agent to train.
           codec: Layout of the rows.
           batch_size: Rows in a batch.
-          weights: Variables that are read after each step.
+          policy: Gets the weights after each step.
         """
+        self._policy = policy
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        weights = policy.weights
+        if weights is None:
+            super().__init__(agent, codec)
+            return
         # One more than a step has: `finish` adds a batch that is not trained on.
         self._batches = tf.queue.FIFOQueue(
             2,
@@ -71,54 +80,47 @@ class BackgroundSteps(GradientSteps):
             _Batches(self._batches),
             lambda: packed_weights.enqueue(weights.pack()),
         )
-        self._thread: threading.Thread | None = None
-        self._error: BaseException | None = None
-        self._num_begun = 0
-        self._last_batch: list[tf.Tensor] = []
         # A thread that waits within TensorFlow must not see the end of Python.
         atexit.register(_close, weakref.ref(self))
 
-    def begin(self, columns: Sequence[NDArray[Any]]) -> NDArray[np.uint8] | None:
-        """Begins a gradient step.
+    def begin(self, columns: Sequence[NDArray[Any]]) -> None:
+        """Begins a gradient step, and waits for the one before: the policy gets it.
 
         Args:
           columns: A batch of packed rows, as `RowCodec.unpack` takes it.
 
-        Returns:
-          The weights after the step before, which this waits for; None if that has
-          been waited for already.
-
         Raises:
           UserError: A loss became NaN or infinite.
         """
+        if self._policy.weights is None:
+            self.step(columns)
+            self._policy.refresh()
+            return
+        is_first = self._thread is None
         if self._thread is None:
             self._thread = threading.Thread(target=self._loop, daemon=True)
             self._thread.start()
-        self._last_batch = [tf.constant(column) for column in columns]
-        self._batches.enqueue(self._last_batch)
-        self._num_begun += 1
-        return self._wait() if self._num_begun > 1 else None
+        self._batches.enqueue([tf.constant(column) for column in columns])
+        if not is_first:
+            self._wait()
 
-    def finish(self) -> NDArray[np.uint8] | None:
-        """Waits until no gradient step goes on.
-
-        Returns:
-          The weights after the last step; None if that has been waited for already.
+    def finish(self) -> None:
+        """Waits until no gradient step goes on: the policy gets the last one.
 
         Raises:
           UserError: A loss became NaN or infinite.
         """
         if self._thread is None:
-            return None
-        packed = self._wait()
+            return
+        self._wait()
         self.stop()
-        self._batches.enqueue(self._last_batch)
+        queue = self._batches
+        queue.enqueue([tf.zeros(*spec) for spec in zip(queue.shapes, queue.dtypes)])
         self._thread.join()
         self._thread = None
         if self._error is not None:
             raise self._error
         self._stop.assign(False)
-        return packed
 
     def close(self) -> None:
         """Ends the thread, whatever it does; there are no more steps."""
@@ -127,15 +129,14 @@ class BackgroundSteps(GradientSteps):
             self._thread.join()
             self._thread = None
 
-    def _wait(self) -> NDArray[np.uint8]:
-        """Returns the weights after the first step that has not been waited for."""
+    def _wait(self) -> None:
+        """Waits for the oldest step that has not been waited for."""
         try:
             packed = self._packed_weights.dequeue()
         except tf.errors.OutOfRangeError:
             raise self._error or RuntimeError("closed") from None
-        self._num_begun -= 1
         # Not the tensor's own memory, which TensorFlow may use again.
-        return np.array(packed, np.uint8)
+        self._policy.refresh(np.array(packed, np.uint8))
 
     def _loop(self) -> None:
         try:

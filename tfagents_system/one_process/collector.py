@@ -16,7 +16,7 @@ from tfagents_system.train_params_base import Observers, TrainParamsBase
 
 
 class Collector:
-    """Takes env steps; episodes begin by themselves where it is told so.
+    """Takes env steps, one at a time, with whatever comes between them.
 
     Attributes:
       curriculum: The environment's.

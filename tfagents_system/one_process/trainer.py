@@ -15,7 +15,6 @@ from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.environments import standard
 from tfagents_system.errors import NotSaved
 from tfagents_system.experiment import Experiment
-from tfagents_system.gradient_steps import GradientSteps
 from tfagents_system.one_process.background_steps import BackgroundSteps
 from tfagents_system.one_process.checkpoints import Checkpoints
 from tfagents_system.one_process.collector import Collector
@@ -70,15 +69,9 @@ class Trainer:
         self.stop = threading.Event()
         self.buffer = RingBuffer(codec, loop.buffer_size)
         self.policy = acting.make_policy(agent.collect_policy, self.rng)
-        # Without weights of its own, a policy acts with those that a step changes.
-        self._background = (
-            None
-            if self.policy.weights is None
-            else BackgroundSteps(
-                agent, codec, params.train_batch_size, self.policy.weights
-            )
+        self.gradient_steps = BackgroundSteps(
+            agent, codec, params.train_batch_size, self.policy
         )
-        self.gradient_steps = self._background or GradientSteps(agent, codec)
         self.greedy_policy = acting.make_policy(
             greedy_policy.GreedyPolicy(agent.policy), self.rng
         )
@@ -175,18 +168,11 @@ class Trainer:
     def learn(self) -> None:
         """Begins a gradient step; the policy gets the weights of the one before."""
         batch = self.buffer.sample(self.rng, self.params.train_batch_size)
-        if self._background is None:
-            self.gradient_steps.step(batch)
-            return
-        packed = self._background.begin(batch)
-        if packed is not None:
-            self.policy.refresh(packed)
+        self.gradient_steps.begin(batch)
 
     def finish_learning(self) -> None:
         """Waits for the gradient step that goes on; the policy gets its weights."""
-        packed = None if self._background is None else self._background.finish()
-        if packed is not None:
-            self.policy.refresh(packed)
+        self.gradient_steps.finish()
 
     def evaluate(self) -> None:
         """Runs greedy episodes; logs them and how training goes."""
