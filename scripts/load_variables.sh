@@ -52,5 +52,5 @@ act_on_run() {
   esac
   python=$("$repository/scripts/setup.sh")
   PYTHONPATH=$repository${PYTHONPATH:+:$PYTHONPATH} \
-    exec "$python" -m tfagents_system.status "$action" "$@"
+    exec "$python" -m tfagents_system.launcher.status "$action" "$@"
 }

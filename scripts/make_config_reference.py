@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from tfagents_system import config_schema
-from tfagents_system.configuration import ATTRIBUTE_TYPES
+from tfagents_system.settings import config_schema
+from tfagents_system.settings.configuration import ATTRIBUTE_TYPES
 from tfagents_system.train_params_base import CHECKS, TrainParamsBase
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"

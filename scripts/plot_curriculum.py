@@ -10,7 +10,7 @@ import json
 import re
 from pathlib import Path
 
-from tfagents_system import curriculum
+from tfagents_system.settings import curriculum
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 LAST_ITERATION = 140_000

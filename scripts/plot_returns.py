@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from tfagents_system.environments import extras
 from tfagents_system.errors import UserError, run_command
-from tfagents_system.quiet import quiet_imports
+from tfagents_system.host.quiet import quiet_imports
 
 Array = npt.NDArray[np.float64]
 

@@ -10,8 +10,8 @@ from typing import Any, Callable
 
 import pytest
 
-from tfagents_system.headless import render_without_screen
-from tfagents_system.quiet import quiet_imports
+from tfagents_system.host.headless import render_without_screen
+from tfagents_system.host.quiet import quiet_imports
 
 quiet_imports()
 render_without_screen()
@@ -63,7 +63,7 @@ def write_files(tmp_path: Path) -> WriteFiles:
 @pytest.fixture
 def load(write_files: WriteFiles) -> Callable[..., Any]:
     """Returns a function that writes both files and loads the TrainParams."""
-    from tfagents_system import configuration
+    from tfagents_system.settings import configuration
 
     def load_params(params: str = PENDULUM_PARAMS, **config: Any) -> Any:
         params_path, config_path = write_files(params, **config)
@@ -77,7 +77,7 @@ def load(write_files: WriteFiles) -> Callable[..., Any]:
 @pytest.fixture
 def free_port() -> int:
     """Returns a TCP port that is free now."""
-    from tfagents_system import ports
+    from tfagents_system.host import ports
 
     return ports.choose_port({})
 

@@ -8,21 +8,22 @@ import pytest
 from tf_agents.metrics import py_metrics
 from tf_agents.policies import random_py_policy
 
-from tfagents_system import acting, evaluation, metrics
+from tfagents_system.acting import episode, evaluation
+from tfagents_system.experiment import summaries
 
 
 @pytest.fixture
-def episode(pendulum: tuple[Any, Any, Any]) -> tuple[Any, Any]:
+def random_episode(pendulum: tuple[Any, Any, Any]) -> tuple[Any, Any]:
     """Returns an environment of 200 steps an episode and a random policy."""
     env = pendulum[1]
     policy = random_py_policy.RandomPyPolicy(
         env.time_step_spec(), env.action_spec(), seed=0
     )
-    return env, acting.TFAgentsPolicy(policy)
+    return env, episode.TFAgentsPolicy(policy)
 
 
 def test_users_observers_see_every_step_in_tf_agents_types(
-    episode: tuple[Any, Any],
+    random_episode: tuple[Any, Any],
 ) -> None:
     transitions: list[Any] = []
     users_metrics = {
@@ -32,15 +33,15 @@ def test_users_observers_see_every_step_in_tf_agents_types(
         "steps": py_metrics.EnvironmentSteps(),
     }
     trajectories: list[Any] = []
-    watchers = acting.user_watchers(
+    watchers = episode.user_watchers(
         (
             {"mine": trajectories.append},
             {"also_mine": transitions.append},
             users_metrics,
         )
     )
-    results = [acting.run_episode(*episode, watchers) for _ in range(2)]
-    read = metrics.user_results({"not_a_metric": print}, users_metrics)
+    results = [episode.run_episode(*random_episode, watchers) for _ in range(2)]
+    read = summaries.user_results({"not_a_metric": print}, users_metrics)
     assert read["Metrics/reward"] == pytest.approx(results[1].episode_return, rel=1e-5)
     assert read["Metrics/length"] == results[1].length == 200
     assert read["Metrics/episodes"] == 2
@@ -56,11 +57,11 @@ def test_users_observers_see_every_step_in_tf_agents_types(
 
 
 def test_no_observers_cost_nothing() -> None:
-    assert acting.user_watchers(({}, {}, {})) == []
+    assert episode.user_watchers(({}, {}, {})) == []
 
 
 def test_summary_of_episodes() -> None:
-    results = [acting.EpisodeResult(1.0, 10), acting.EpisodeResult(3.0, 20)]
+    results = [episode.EpisodeResult(1.0, 10), episode.EpisodeResult(3.0, 20)]
     summary = evaluation.summarize(results)
     assert summary == evaluation.Summary(2.0, 1.0, 15.0, 2, None)
     assert str(summary) == "return 2.000 ± 1.000, length 15.0, 2 episodes"
@@ -68,8 +69,10 @@ def test_summary_of_episodes() -> None:
 
 def test_rates_are_increases_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("tfagents_system.metrics.time.monotonic", lambda: now[0])
-    meter = metrics.RateMeter(window_secs=10)
+    monkeypatch.setattr(
+        "tfagents_system.experiment.summaries.time.monotonic", lambda: now[0]
+    )
+    meter = summaries.RateMeter(window_secs=10)
     assert meter.rates(5, 100) == (0.0, 0.0)
     now[0] = 5.0
     assert meter.rates(15, 200) == (2.0, 20.0)

@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import PENDULUM_PARAMS, REPOSITORY
 from tfagents_system.errors import run_command
-from tfagents_system.experiment import Experiment
+from tfagents_system.experiment.directory import Experiment
 
 DOCUMENT = REPOSITORY / "docs" / "bad_input.md"
 BASE = "from tfagents_system.train_params_base import TrainParamsBase\n"
@@ -163,11 +163,12 @@ def changed_snapshot(attempt: Attempt, old: str, new: str) -> Result:
 
 def save_generation(attempt: Attempt) -> None:
     """Leaves a checkpoint as a training with the attempt's files would."""
-    from tfagents_system import configuration, generations
     from tfagents_system.algorithm import sac, specs
-    from tfagents_system.checkpoint import LearnerState, row_layout
     from tfagents_system.dataflow.rows import RowCodec
     from tfagents_system.environments import standard
+    from tfagents_system.experiment import generations
+    from tfagents_system.learning.checkpoint import LearnerState, row_layout
+    from tfagents_system.settings import configuration
 
     attempt.prepare()
     params = configuration.load_params(attempt.params, {"horizon": 200})
@@ -382,7 +383,7 @@ def test_an_environment_that_hangs_is_told_and_can_be_stopped(tmp_path: Path) ->
         "from tfagents_system import launch;"
         # Where the tests run in the background, it is ignored.
         "signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "from tfagents_system.experiment import Experiment;"
+        "from tfagents_system.experiment.directory import Experiment;"
         "launch.PREPARE_LOG_PERIOD_SECS = 0.5;"
         "launch.prepare(Experiment(Path(sys.argv[1])), *map(Path, sys.argv[2:]))"
     )

@@ -15,13 +15,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tests.agents import trained_variables
-from tfagents_system import checkpoint, generations, policy_export
 from tfagents_system.algorithm import sac
 from tfagents_system.algorithm.specs import Specs
 from tfagents_system.dataflow import replay, rows
 from tfagents_system.dataflow.rate_limiter import Pacing
 from tfagents_system.errors import NotSaved, UserError
-from tfagents_system.experiment import Experiment, write_json
+from tfagents_system.experiment import generations
+from tfagents_system.experiment.directory import Experiment, write_json
+from tfagents_system.learning import checkpoint, policy_export
 
 PACING = Pacing(capacity=100, min_size=1, samples_per_insert=4.0, slack_samples=400.0)
 

@@ -18,7 +18,7 @@ from tfagents_system.dataflow import replay, variables
 from tfagents_system.dataflow.rate_limiter import Pacing
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.environments import standard
-from tfagents_system.experiment import Experiment
+from tfagents_system.experiment.directory import Experiment
 from tfagents_system.processes import collect_worker, startup
 
 NAME = "collect_worker_0"

@@ -8,8 +8,8 @@ from typing import Any, Callable
 import pytest
 
 from tests.conftest import PENDULUM_PARAMS, REPOSITORY, WriteFiles
-from tfagents_system import configuration
 from tfagents_system.errors import UserError
+from tfagents_system.settings import configuration
 
 Load = Callable[..., Any]
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfagents_system import curriculum
 from tfagents_system.errors import UserError
+from tfagents_system.settings import curriculum
 
 EXAMPLE = {
     "curriculum": {

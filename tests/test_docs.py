@@ -11,7 +11,8 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.test_shell import run
-from tfagents_system import configuration, curriculum, train_params_base
+from tfagents_system import train_params_base
+from tfagents_system.settings import configuration, curriculum
 
 DOCUMENTS = [
     REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")

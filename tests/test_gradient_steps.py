@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfagents_system import acting
+from tfagents_system.acting import episode
+from tfagents_system.acting.numpy_actor import NumpyActor
 from tfagents_system.algorithm import sac
-from tfagents_system.algorithm.numpy_actor import NumpyActor
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.errors import UserError
-from tfagents_system.gradient_steps import GradientSteps
+from tfagents_system.learning.gradient_steps import GradientSteps
 from tfagents_system.one_process.background_steps import BackgroundSteps
 
 
@@ -118,7 +118,7 @@ def test_stop_while_waiting_for_data_changes_nothing(
         np.testing.assert_array_equal(before, variable.numpy())
 
 
-class Actor(acting.NumpyPolicy):
+class Actor(episode.NumpyPolicy):
     """Writes down which weights it gets."""
 
     def __init__(self, agent: Any) -> None:

@@ -13,14 +13,15 @@ import reverb
 import tensorflow as tf
 
 from tests.test_gradient_steps import Feed
-from tfagents_system import generations, policy_export
 from tfagents_system.algorithm import sac
 from tfagents_system.dataflow import replay, variables
 from tfagents_system.dataflow.rate_limiter import Pacing
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.errors import UserError
-from tfagents_system.experiment import Experiment
-from tfagents_system.gradient_steps import GradientSteps
+from tfagents_system.experiment import generations
+from tfagents_system.experiment.directory import Experiment
+from tfagents_system.learning import policy_export
+from tfagents_system.learning.gradient_steps import GradientSteps
 from tfagents_system.processes import learner, startup
 
 

@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 
 from tests.conftest import REPOSITORY
-from tfagents_system import memory
+from tfagents_system.host import memory
 
 
 def test_available_memory_is_the_smallest_limit(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_estimate_is_what_reverb_takes(tmp_path: Path) -> None:
         import numpy as np, psutil, reverb, tensorflow as tf
         from tfagents_system.algorithm.specs import Specs
         from tfagents_system.dataflow import rate_limiter, replay, rows
-        from tfagents_system import memory, ports
+        from tfagents_system.host import memory, ports
 
         codec = rows.RowCodec(Specs(
             tf.TensorSpec((28,), tf.float32), tf.TensorSpec((8,), tf.float32)))

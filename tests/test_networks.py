@@ -13,7 +13,7 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
 from tests.agents import trained_variables
-from tfagents_system import acting
+from tfagents_system.acting import episode
 from tfagents_system.algorithm import networks, normalization, sac
 from tfagents_system.algorithm.specs import Specs
 from tfagents_system.dataflow import variables
@@ -156,10 +156,10 @@ def test_observations_of_any_kind_reach_all_networks_and_the_workers(
 
     # A worker acts with what it pulls as the agent does.
     worker = sac.build_agent(params, specs)
-    policy = acting.make_policy(
+    policy = episode.make_policy(
         greedy_policy.GreedyPolicy(worker.policy), np.random.default_rng(0)
     )
-    assert isinstance(policy, acting.NumpyPolicy) == is_numpy
+    assert isinstance(policy, episode.NumpyPolicy) == is_numpy
     packed = variables.policy_variables(agent).read()
     variables.policy_variables(worker).assign(packed)
     policy.refresh()

@@ -12,9 +12,9 @@ from tf_agents.policies import greedy_policy
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from tfagents_system import acting
+from tfagents_system.acting import episode
+from tfagents_system.acting.numpy_actor import ACTIVATIONS, NumpyActor
 from tfagents_system.algorithm import sac
-from tfagents_system.algorithm.numpy_actor import ACTIVATIONS, NumpyActor
 from tfagents_system.algorithm.specs import Specs
 
 ACTIONS = {
@@ -101,7 +101,7 @@ def test_bounds_hold_where_tanh_saturates(load: Callable[..., Any]) -> None:
 
 def test_new_weights_are_read_when_an_episode_begins(load: Callable[..., Any]) -> None:
     agent = build(load, ACTIONS["unit"])
-    policy = acting.make_policy(
+    policy = episode.make_policy(
         greedy_policy.GreedyPolicy(agent.policy), np.random.default_rng(0)
     )
     time_step = ts.restart(np.full(5, 0.1, np.float32))
@@ -120,8 +120,8 @@ def test_workers_with_different_generators_explore_differently(
     time_step = ts.restart(np.full(5, 0.1, np.float32))
     actions = []
     for seed in (1, 2, 1):
-        policy = acting.make_policy(agent.collect_policy, np.random.default_rng(seed))
-        assert isinstance(policy, acting.NumpyPolicy)
+        policy = episode.make_policy(agent.collect_policy, np.random.default_rng(seed))
+        assert isinstance(policy, episode.NumpyPolicy)
         actions.append([policy.act(time_step) for _ in range(5)])
     assert not np.allclose(actions[0], actions[1])
     np.testing.assert_array_equal(actions[0], actions[2])
@@ -152,7 +152,7 @@ def test_any_activation_and_normalization_acts_as_the_tf_policy(
     agent.normalizer.variances[0].assign([25.0, 0.04, 1.0, 1.0, 1e-6])
     assert (NumpyActor.of(agent.policy) is not None) == is_numpy
     greedy = greedy_policy.GreedyPolicy(agent.policy)
-    policy = acting.make_policy(greedy, np.random.default_rng(0))
+    policy = episode.make_policy(greedy, np.random.default_rng(0))
     rng = np.random.default_rng(1)
     observations = rng.normal([-5, 5, 0, 100, 2], 2, (20, 5)).astype(np.float32)
     expected = greedy.action(ts.restart(tf.constant(observations), 20)).action
@@ -200,10 +200,10 @@ def test_any_other_actor_takes_one_compiled_function(
     specs = Specs(tf.TensorSpec((5,), tf.float32), ACTIONS["unit"])
     agent = sac.build_agent(params, specs)
     assert NumpyActor.of(agent.collect_policy) is None
-    policy = acting.make_policy(
+    policy = episode.make_policy(
         greedy_policy.GreedyPolicy(agent.policy), np.random.default_rng(0)
     )
-    assert isinstance(policy, acting.TFAgentsPolicy)
+    assert isinstance(policy, episode.TFAgentsPolicy)
     observation = np.full(5, 0.1, np.float32)
     policy.reset()
     action = policy.act(ts.restart(observation))
@@ -225,7 +225,7 @@ def test_a_step_runs_no_tensorflow(
         tensor_spec.from_spec(env.action_spec()),
     )
     agent = sac.build_agent(params, specs)
-    policy = acting.make_policy(agent.collect_policy, np.random.default_rng(0))
+    policy = episode.make_policy(agent.collect_policy, np.random.default_rng(0))
     policy.reset()
 
     def fail(*args: Any, **kwargs: Any) -> None:

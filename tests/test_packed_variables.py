@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfagents_system.packed_variables import PackedVariables
+from tfagents_system.algorithm.packed_variables import PackedVariables
 
 
 def make_variables(factor: int) -> list[tf.Variable]:

@@ -17,10 +17,10 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from tests.conftest import REPOSITORY
 from tests.test_docs import code_blocks
-from tfagents_system import metrics
 from tfagents_system.environments import extras
 from tfagents_system.errors import UserError, run_command
-from tfagents_system.experiment import Experiment
+from tfagents_system.experiment import summaries
+from tfagents_system.experiment.directory import Experiment
 from tfagents_system.processes import startup
 
 # (train step, return); the env step is ten times the train step here.
@@ -43,7 +43,7 @@ def plot(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 def write_returns(root: Path, folder: Path, points: Points) -> None:
     """Writes returns as one process of a training does, in one event file."""
     status = startup.Status(Experiment(root), folder.name)
-    writer = metrics.ScalarWriter(folder, status)
+    writer = summaries.ScalarWriter(folder, status)
     for train_step, episode_return in points:
         scalars = {"Metrics/return": episode_return, "Metrics/episode_length": 200.0}
         writer.write(scalars, train_step, 10 * train_step)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PENDULUM_PARAMS, REPOSITORY, WriteFiles
-from tfagents_system.experiment import Experiment
+from tfagents_system.experiment.directory import Experiment
 from tfagents_system.processes.prepare import is_same_config
 
 

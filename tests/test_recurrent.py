@@ -12,12 +12,13 @@ from tf_agents.policies import greedy_policy, py_tf_eager_policy
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from tfagents_system import acting, policy_export
+from tfagents_system.acting import episode
 from tfagents_system.algorithm import sac
 from tfagents_system.algorithm.specs import Specs
 from tfagents_system.dataflow.rows import RowCodec
-from tfagents_system.experiment import Experiment
-from tfagents_system.gradient_steps import GradientSteps
+from tfagents_system.experiment.directory import Experiment
+from tfagents_system.learning import policy_export
+from tfagents_system.learning.gradient_steps import GradientSteps
 
 LENGTH = 6
 ACTION = tensor_spec.BoundedTensorSpec((1,), tf.float32, -1.0, 1.0)
@@ -63,7 +64,7 @@ def recall_episode(act: Callable[[ts.TimeStep], Any], cue: float) -> list[Any]:
     return steps
 
 
-def recall_return(policy: acting.Policy, cue: float) -> float:
+def recall_return(policy: episode.Policy, cue: float) -> float:
     """Returns the return of an episode in which a policy is shown a cue."""
     policy.reset()
     return float(sum(step[2] for step in recall_episode(policy.act, cue)))
@@ -90,7 +91,7 @@ def test_an_lstm_learns_what_no_memoryless_policy_can(recurrent_params: Any) -> 
     )
     dataset = sequences.repeat().shuffle(1000).batch(32, drop_remainder=True)
     steps = GradientSteps(agent, codec, dataset)
-    policy = acting.make_policy(greedy_policy.GreedyPolicy(agent.policy), rng)
+    policy = episode.make_policy(greedy_policy.GreedyPolicy(agent.policy), rng)
     # Without a memory one of the two cues costs at least 1 a step, 5 in all.
     for _ in range(10):
         steps.run(200)
@@ -107,20 +108,20 @@ def test_memory_begins_anew_with_each_episode_and_survives_the_export(
 ) -> None:
     specs = Specs(observation, ACTION)
     agent = sac.build_agent(recurrent_params, specs)
-    policy = acting.make_policy(
+    policy = episode.make_policy(
         greedy_policy.GreedyPolicy(agent.policy), np.random.default_rng(0)
     )
     experiment = Experiment(tmp_path)
     exporter = policy_export.PolicyExporter(experiment, agent)
     exporter.export_saved_models()
-    saved = acting.TFAgentsPolicy(
+    saved = episode.TFAgentsPolicy(
         py_tf_eager_policy.SavedModelPyTFEagerPolicy(
             str(experiment.policies / policy_export.GREEDY_POLICY),
             load_specs_from_pbtxt=True,
         )
     )
 
-    def act(policy: acting.Policy) -> list[float]:
+    def act(policy: episode.Policy) -> list[float]:
         policy.reset()
         values = tf.nest.map_structure(
             lambda spec: np.ones(spec.shape, spec.dtype.as_numpy_dtype), observation

@@ -14,12 +14,12 @@ import reverb
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfagents_system import ports
 from tfagents_system.algorithm.specs import Specs
 from tfagents_system.dataflow import replay, variables
 from tfagents_system.dataflow.rate_limiter import Pacing, make_pacing
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.errors import UserError
+from tfagents_system.host import ports
 
 CODEC = RowCodec(
     Specs(tf.TensorSpec((3,), tf.float32), tf.TensorSpec((1,), tf.float32))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tfagents_system.topology import allowed_cpus
+from tfagents_system.launcher.topology import allowed_cpus
 
 LAUNCH = REPOSITORY / "launch_training.sh"
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tfagents_system import metrics
-from tfagents_system.experiment import Experiment
+from tfagents_system.experiment import summaries
+from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.progress import read_status
 from tfagents_system.processes import startup
-from tfagents_system.progress import read_status
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\\x00\\x00"])
@@ -32,13 +32,13 @@ def test_full_disk_does_not_end_a_process(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     status = startup.Status(Experiment(tmp_path), "learner")
-    summaries = metrics.ScalarWriter(tmp_path / "train" / "learner", status)
+    writer = summaries.ScalarWriter(tmp_path / "train" / "learner", status)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
     try:
         for step in range(2000):
-            summaries.write({"Losses/loss": 1.0}, step, step)
-        summaries.flush()
+            writer.write({"Losses/loss": 1.0}, step, step)
+        writer.flush()
         status.set_state("training")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -121,13 +121,13 @@ def test_summaries_that_would_jump_back_are_not_written(tmp_path: Path) -> None:
     experiment = Experiment(tmp_path)
     folder = experiment.train_summaries("learner")
     status = startup.Status(experiment, "learner")
-    writer = metrics.ScalarWriter(folder, status)
+    writer = summaries.ScalarWriter(folder, status)
     for step in (100, 200, 300):
         writer.write({"Losses/loss": 1.0}, step, 10 * step)
     writer.flush()
     status.set_state("killed")
     # Resumes from train step 100, with the env steps of then.
-    writer = metrics.ScalarWriter(folder, startup.Status(experiment, "learner"))
+    writer = summaries.ScalarWriter(folder, startup.Status(experiment, "learner"))
     for step in (200, 300, 400):
         writer.write({"Losses/loss": 2.0}, step, 10 * step - 500)
     writer.flush()

@@ -11,11 +11,11 @@ from tf_agents.environments import py_environment
 from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
-from tfagents_system import acting, evaluation
+from tfagents_system.acting import episode, evaluation
+from tfagents_system.algorithm.packed_variables import PackedVariables
 from tfagents_system.environments import standard
-from tfagents_system.experiment import Experiment, write_json
-from tfagents_system.packed_variables import PackedVariables
-from tfagents_system.progress import read_progress
+from tfagents_system.experiment.directory import Experiment, write_json
+from tfagents_system.experiment.progress import read_progress
 
 
 class Goal(py_environment.PyEnvironment):
@@ -84,11 +84,11 @@ class Still:
 )
 def test_flag_is_read_at_the_end(info: Any, aux: int, expected: bool) -> None:
     env = standard.StandardEnvironment(Goal(info, aux), horizon=10)
-    assert acting.run_episode(env, Still()).is_success is expected
+    assert episode.run_episode(env, Still()).is_success is expected
 
 
 def test_environment_without_a_goal_has_no_rate(pendulum: tuple[Any, Any, Any]) -> None:
-    result = acting.run_episode(pendulum[1], Still())
+    result = episode.run_episode(pendulum[1], Still())
     assert result.is_success is None
     summary = evaluation.summarize([result])
     assert summary.success_rate is None
@@ -97,7 +97,8 @@ def test_environment_without_a_goal_has_no_rate(pendulum: tuple[Any, Any, Any]) 
 
 def test_rate_is_a_fraction_of_those_that_say() -> None:
     results = [
-        acting.EpisodeResult(0.0, 1, flag) for flag in (True, False, None, False, False)
+        episode.EpisodeResult(0.0, 1, flag)
+        for flag in (True, False, None, False, False)
     ]
     summary = evaluation.summarize(results)
     assert summary.success_rate == 0.25

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tfagents_system import topology
 from tfagents_system.errors import UserError
-from tfagents_system.topology import CpuPlan, CpuRequest
+from tfagents_system.launcher import topology
+from tfagents_system.launcher.topology import CpuPlan, CpuRequest
 
 
 def all_cpus(plan: CpuPlan) -> list[int]:

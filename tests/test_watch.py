@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tfagents_system.errors import UserError
-from tfagents_system.experiment import Experiment, write_json
-from tfagents_system.progress import read_progress
-from tfagents_system.watch import (
+from tfagents_system.experiment.directory import Experiment, write_json
+from tfagents_system.experiment.progress import read_progress
+from tfagents_system.launcher.watch import (
     MAX_FAILURES_WITHOUT_PROGRESS,
     MAX_RESTARTS_WITHOUT_PROGRESS,
     Watch,

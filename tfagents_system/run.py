@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 if not __package__:  # Run as a script: our modules, not the files beside this one.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from tfagents_system import headless
+from tfagents_system.acting import episode
 from tfagents_system.errors import UserError, run_command
-from tfagents_system.experiment import Experiment, resolve_path
-from tfagents_system.quiet import quiet_imports
+from tfagents_system.experiment.directory import Experiment, resolve_path
+from tfagents_system.host import headless
+from tfagents_system.host.quiet import quiet_imports
 
 if TYPE_CHECKING:
     from tf_agents.environments import py_environment
@@ -169,9 +170,11 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
     """
     from tf_agents.policies import py_tf_eager_policy
 
-    from tfagents_system import acting, configuration, evaluation, policy_export
+    from tfagents_system.acting import evaluation
     from tfagents_system.environments import horizon, standard
+    from tfagents_system.learning import policy_export
     from tfagents_system.processes import startup
+    from tfagents_system.settings import configuration
 
     experiment = Experiment(resolve_path(args.exp_dir))
     if not experiment.root.is_dir():
@@ -191,7 +194,7 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
         load_specs_from_pbtxt=True,
     )
     saved_policy.update_from_checkpoint(str(checkpoint))
-    policy = acting.TFAgentsPolicy(saved_policy)
+    policy = episode.TFAgentsPolicy(saved_policy)
 
     results = []
     episodes: list[dict[str, Any]] = []
@@ -236,13 +239,12 @@ def _describe(is_success: bool) -> str:
 
 
 def _run_episode(env: Any, policy: Any, video: Path | None) -> Any:
-    from tfagents_system import acting
 
     if video is None:
-        return acting.run_episode(env, policy)
+        return episode.run_episode(env, policy)
     recorder = VideoRecorder(env, video)
     try:
-        return acting.run_episode(
+        return episode.run_episode(
             env, policy, [recorder.on_transition], recorder.on_reset
         )
     finally:

@@ -12,9 +12,9 @@ import logging
 import sys
 
 from tfagents_system.errors import run_command
-from tfagents_system.headless import render_without_screen
+from tfagents_system.host.headless import render_without_screen
+from tfagents_system.host.quiet import quiet_imports
 from tfagents_system.one_process import flags
-from tfagents_system.quiet import quiet_imports
 
 
 def main() -> int:

@@ -27,9 +27,10 @@ from typing import Any
 import psutil
 from system import System
 
-from tfagents_system import generations, supervision
-from tfagents_system.experiment import read_json
-from tfagents_system.topology import LEARNER, REPLAY_SERVER
+from tfagents_system.experiment import generations
+from tfagents_system.experiment.directory import read_json
+from tfagents_system.launcher import daemontools
+from tfagents_system.launcher.topology import LEARNER, REPLAY_SERVER
 
 POLL_SECS = 0.5
 # A process says once a second how far it is.
@@ -180,7 +181,7 @@ def targets(system: System) -> dict[str, int]:
 
 def kill_tree(system: System) -> None:
     """Kills launcher and processes all at once, as a power cut does."""
-    pids = [*supervision.lock_holders(system.experiment), system.launcher.pid]
+    pids = [*daemontools.lock_holders(system.experiment), system.launcher.pid]
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -246,7 +247,7 @@ def check_end(system: System, result: dict[str, Any], shared: set[Path]) -> None
     experiment, violations = system.experiment, result["violations"]
     if system.launcher.returncode or not experiment.done.exists():
         violations.append(f"no DONE, exit code {system.launcher.returncode}")
-    if supervision.is_running(experiment):
+    if daemontools.is_running(experiment):
         violations.append("processes are left")
     zombies = [p for p in psutil.process_iter() if p.status() == "zombie"]
     own = [p.pid for p in zombies if p.ppid() == os.getpid()]

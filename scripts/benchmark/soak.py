@@ -24,7 +24,7 @@ import psutil
 from chaos import make_config
 from system import System
 
-from tfagents_system import supervision
+from tfagents_system.launcher import daemontools
 
 SAMPLE_SECS = 10.0
 
@@ -32,7 +32,7 @@ SAMPLE_SECS = 10.0
 def sample(system: System) -> dict[str, dict[str, float]]:
     """Returns what each service, everything else together, and the disk use."""
     services = {process.pid: name for name, process in system.processes().items()}
-    pids = {system.launcher.pid, *supervision.lock_holders(system.experiment)}
+    pids = {system.launcher.pid, *daemontools.lock_holders(system.experiment)}
     used: dict[str, dict[str, float]] = {}
     for pid in pids:
         with contextlib.suppress(psutil.Error):

@@ -19,9 +19,9 @@ from typing import Any
 
 import psutil
 
-from tfagents_system import supervision
-from tfagents_system.experiment import REPOSITORY, Experiment
-from tfagents_system.progress import read_status
+from tfagents_system.experiment.directory import REPOSITORY, Experiment
+from tfagents_system.experiment.progress import read_status
+from tfagents_system.launcher import daemontools
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -94,7 +94,7 @@ class System:
         return {
             folder.name: psutil.Process(pid)
             for folder in sorted(self.experiment.services.iterdir())
-            if (pid := supervision.pid_of(self.experiment, folder.name))
+            if (pid := daemontools.pid_of(self.experiment, folder.name))
         }
 
     def cpu_secs(self) -> dict[str, float]:

@@ -192,7 +192,7 @@ def main() -> None:
     """Runs from the command line."""
     import psutil
 
-    from tfagents_system import ports
+    from tfagents_system.host import ports
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--env", required=True)

@@ -62,7 +62,7 @@ def measure(num_steps: int, repeats: int) -> dict[str, Any]:
 
     from tfagents_system.algorithm import sac
     from tfagents_system.dataflow import replay, rows
-    from tfagents_system.gradient_steps import GradientSteps
+    from tfagents_system.learning.gradient_steps import GradientSteps
     from tfagents_system.processes import startup
 
     num_cpus = len(os.sched_getaffinity(0))

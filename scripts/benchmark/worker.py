@@ -22,6 +22,8 @@ from workload import (
     random_rows,
 )
 
+from tfagents_system.acting import episode
+
 
 def make_trivial_env() -> Any:
     """Returns an environment whose steps cost next to nothing and never end."""
@@ -60,7 +62,6 @@ def main() -> None:
     args = parser.parse_args()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
-    from tfagents_system import acting
     from tfagents_system.algorithm import sac
     from tfagents_system.dataflow import replay, rows
     from tfagents_system.environments import standard
@@ -77,7 +78,7 @@ def main() -> None:
     writer = replay.ExperienceWriter(
         replay.connect(server.port), codec, np.random.default_rng(0)
     )
-    policy = acting.make_policy(
+    policy = episode.make_policy(
         sac.build_agent(make_params(), specs).collect_policy, np.random.default_rng(0)
     )
     trivial = make_trivial_env()
@@ -100,7 +101,7 @@ def main() -> None:
             time.process_time(),
             server.cpu_secs(),
         )
-        acting.run_episode(env, policy, [write])
+        episode.run_episode(env, policy, [write])
         writer.flush(ignore_wait)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         server_cpu = server.cpu_secs() - server_cpu

@@ -61,7 +61,7 @@ class ReplayProcess:
 
     def __init__(self) -> None:
         """Starts it, empty and without pacing."""
-        from tfagents_system import ports
+        from tfagents_system.host import ports
 
         context = multiprocessing.get_context("spawn")
         self._connection, child = context.Pipe()

@@ -16,9 +16,9 @@ import psutil
 import tensorflow as tf
 
 from tests.conftest import REPOSITORY
-from tfagents_system import supervision
-from tfagents_system.experiment import Experiment
-from tfagents_system.progress import read_status
+from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.progress import read_status
+from tfagents_system.launcher import daemontools
 
 
 def wait_for(condition: Callable[[], Any], what: str, timeout_secs: float = 120) -> Any:
@@ -124,7 +124,7 @@ class Run:
 
     def pid(self, name: str) -> int | None:
         """Returns the pid of a service."""
-        return supervision.pid_of(self.experiment, name)
+        return daemontools.pid_of(self.experiment, name)
 
     def pids(self) -> dict[str, int]:
         """Returns the pids of all services; waits until all are up."""
@@ -148,7 +148,7 @@ class Run:
 
     def assert_nothing_is_left(self) -> None:
         """Asserts that no process works on this experiment."""
-        assert not supervision.is_running(self.experiment)
+        assert not daemontools.is_running(self.experiment)
         left = [
             process.info
             for process in psutil.process_iter(["pid", "cmdline", "status"])
@@ -161,7 +161,7 @@ class Run:
         """Stops whatever a failed test left."""
         if self.output.exists():
             print(self.output.read_text())
-        supervision.stop(self.experiment)
+        daemontools.stop(self.experiment)
         if self.launcher is not None and self.launcher.poll() is None:
             self.launcher.kill()
             self.launcher.wait()

@@ -19,7 +19,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.end_to_end.harness import Run, wait_for
-from tfagents_system.generations import list_generations
+from tfagents_system.experiment.generations import list_generations
 
 # An environment that writes down what state it is set to, and by which process. Its
 # time limit is the horizon: the JSON has none.

@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from tests.end_to_end.harness import Run, wait_for
-from tfagents_system import supervision
-from tfagents_system.generations import list_generations
-from tfagents_system.status import launcher_pid
+from tfagents_system.experiment.generations import list_generations
+from tfagents_system.launcher import daemontools
+from tfagents_system.launcher.status import launcher_pid
 
 # An environment with a parameter that it writes down whenever it is set.
 PARAMS = """
@@ -136,6 +136,6 @@ def test_service_that_keeps_failing_ends_the_run_with_its_error(
         assert "collect_worker_1 failed 5 times without progress" in result.stderr
         assert run.status("collect_worker_0", "worker_env_steps") > 0
         run.assert_nothing_is_left()
-        assert not supervision.is_running(run.experiment)
+        assert not daemontools.is_running(run.experiment)
     finally:
         run.close()

@@ -24,9 +24,10 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.end_to_end.harness import Run, read_scalars, wait_for
-from tfagents_system import policy_export, supervision
-from tfagents_system.experiment import read_json
-from tfagents_system.generations import list_generations
+from tfagents_system.experiment.directory import read_json
+from tfagents_system.experiment.generations import list_generations
+from tfagents_system.launcher import daemontools
+from tfagents_system.learning import policy_export
 
 NUM_ITER = 400
 ARCHIVED_PARAMS = """
@@ -199,11 +200,11 @@ def check_power_cut(run: Run) -> None:
     """All at once, and the newest checkpoint is damaged on top of it."""
     wait_for(lambda: len(list_generations(run.experiment)) == 2, "two checkpoints")
     assert run.launcher is not None
-    for pid in (run.launcher.pid, *supervision.lock_holders(run.experiment)):
+    for pid in (run.launcher.pid, *daemontools.lock_holders(run.experiment)):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     run.launcher.wait()
-    wait_for(lambda: not supervision.is_running(run.experiment), "the end of all")
+    wait_for(lambda: not daemontools.is_running(run.experiment), "the end of all")
     newest, previous = list_generations(run.experiment)
     assert newest.episodes >= previous.episodes
     (chunks,) = newest.path.glob("replay/*/chunks.tfrecord")

@@ -11,8 +11,8 @@ import reverb
 from numpy.typing import NDArray
 from tf_agents.agents import tf_agent
 
+from tfagents_system.algorithm.packed_variables import PackedVariables
 from tfagents_system.dataflow import replay
-from tfagents_system.packed_variables import PackedVariables
 
 RETRY_SECS = 1.0
 logger = logging.getLogger(__name__)

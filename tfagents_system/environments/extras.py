@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from tfagents_system import headless
 from tfagents_system.errors import UserError
+from tfagents_system.host import headless
 
 #: The optional dependencies of pyproject.toml, by name.
 REQUIREMENTS = {

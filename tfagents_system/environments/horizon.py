@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tfagents_system import configuration
 from tfagents_system.environments import layers, standard
 from tfagents_system.errors import UserError
+from tfagents_system.settings import configuration
 from tfagents_system.train_params_base import TrainParamsBase
 
 

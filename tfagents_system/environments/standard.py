@@ -16,9 +16,9 @@ from tf_agents.environments import py_environment, wrappers
 from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
-from tfagents_system.configuration import call_hook
 from tfagents_system.environments import layers, loaders
 from tfagents_system.errors import UserError
+from tfagents_system.settings.configuration import call_hook
 from tfagents_system.train_params_base import TrainParamsBase
 
 

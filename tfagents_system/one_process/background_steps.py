@@ -13,9 +13,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tf_agents.agents import tf_agent
 
-from tfagents_system import acting
+from tfagents_system.acting import episode
 from tfagents_system.dataflow.rows import RowCodec
-from tfagents_system.gradient_steps import GradientSteps
+from tfagents_system.learning.gradient_steps import GradientSteps
 
 # `finish` ends the loop.
 _ENDLESS = 2**62
@@ -49,7 +49,7 @@ class BackgroundSteps(GradientSteps):
         agent: tf_agent.TFAgent,
         codec: RowCodec,
         batch_size: int,
-        policy: acting.Policy,
+        policy: episode.Policy,
     ) -> None:
         """Starts nothing yet.
 

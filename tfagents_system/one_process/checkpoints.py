@@ -22,9 +22,9 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.agents import tf_agent
 
-from tfagents_system import generations
 from tfagents_system.errors import NotSaved, UserError
-from tfagents_system.experiment import write_json
+from tfagents_system.experiment import generations
+from tfagents_system.experiment.directory import write_json
 from tfagents_system.one_process.ring_buffer import RingBuffer
 
 ROWS_PER_FILE = 10_000

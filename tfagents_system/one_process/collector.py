@@ -8,10 +8,10 @@ import numpy as np
 from tf_agents.environments import py_environment
 from tf_agents.trajectories import time_step as ts
 
-from tfagents_system import acting, success
-from tfagents_system.curriculum import Curriculum
+from tfagents_system.acting import episode
 from tfagents_system.dataflow.n_step import NStepWriter
-from tfagents_system.environments import standard
+from tfagents_system.environments import standard, success
+from tfagents_system.settings.curriculum import Curriculum
 from tfagents_system.train_params_base import Observers, TrainParamsBase
 
 
@@ -27,7 +27,7 @@ class Collector:
         self,
         params: TrainParamsBase,
         env: py_environment.PyEnvironment,
-        policy: acting.Policy,
+        policy: episode.Policy,
         observers: Observers,
         add_step: Callable[..., None],
         rng: np.random.Generator,
@@ -47,7 +47,7 @@ class Collector:
         self._env, self._policy = env, policy
         self.curriculum = Curriculum(params.env_config, env)
         steps = NStepWriter(params.n_step_returns, params.discount, add_step)
-        self._watchers = (steps.add, *acting.user_watchers(observers))
+        self._watchers = (steps.add, *episode.user_watchers(observers))
         self._rng, self._seed = rng, seed
         self.num_episodes = 0
         self._time_step: ts.TimeStep | None = None
@@ -69,7 +69,7 @@ class Collector:
 
     def step(
         self, is_random: bool = False, is_cut: bool = False
-    ) -> acting.EpisodeResult | None:
+    ) -> episode.EpisodeResult | None:
         """Takes an env step.
 
         Args:
@@ -91,7 +91,7 @@ class Collector:
         result = None
         if next_time_step.is_last():
             is_success = success.read_success(self._env, next_time_step)
-            result = acting.EpisodeResult(self._return, self._length, is_success)
+            result = episode.EpisodeResult(self._return, self._length, is_success)
         elif is_cut:
             next_time_step = next_time_step._replace(step_type=ts.StepType.LAST)
         for watch in self._watchers:

@@ -10,16 +10,17 @@ from tf_agents.agents import tf_agent
 from tf_agents.environments import py_environment
 from tf_agents.policies import greedy_policy
 
-from tfagents_system import acting, evaluation, policy_export
+from tfagents_system.acting import episode, evaluation
+from tfagents_system.acting.logbook import Logbook
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.environments import standard
 from tfagents_system.errors import NotSaved
-from tfagents_system.experiment import Experiment
+from tfagents_system.experiment.directory import Experiment
+from tfagents_system.learning import policy_export
 from tfagents_system.one_process.background_steps import BackgroundSteps
 from tfagents_system.one_process.checkpoints import Checkpoints
 from tfagents_system.one_process.collector import Collector
 from tfagents_system.one_process.flags import Loop
-from tfagents_system.one_process.logbook import Logbook
 from tfagents_system.one_process.progress import Progress
 from tfagents_system.one_process.ring_buffer import RingBuffer
 from tfagents_system.train_params_base import TrainParamsBase
@@ -68,11 +69,11 @@ class Trainer:
         self.iteration = 0
         self.stop = threading.Event()
         self.buffer = RingBuffer(codec, loop.buffer_size)
-        self.policy = acting.make_policy(agent.collect_policy, self.rng)
+        self.policy = episode.make_policy(agent.collect_policy, self.rng)
         self.gradient_steps = BackgroundSteps(
             agent, codec, params.train_batch_size, self.policy
         )
-        self.greedy_policy = acting.make_policy(
+        self.greedy_policy = episode.make_policy(
             greedy_policy.GreedyPolicy(agent.policy), self.rng
         )
         observers = params.train_observers_ctor(NO_REVERB_PORT)

@@ -18,16 +18,21 @@ from typing import Any
 import tensorflow as tf
 from threadpoolctl import threadpool_limits
 
-from tfagents_system import configuration
 from tfagents_system.algorithm import sac
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.environments import horizon, standard
 from tfagents_system.errors import UserError
-from tfagents_system.experiment import Experiment, read_json, resolve_path, write_json
+from tfagents_system.experiment.directory import (
+    Experiment,
+    read_json,
+    resolve_path,
+    write_json,
+)
 from tfagents_system.one_process import flags
 from tfagents_system.one_process.params import FlagParams
 from tfagents_system.one_process.trainer import Trainer
 from tfagents_system.processes import prepare, startup
+from tfagents_system.settings import configuration
 from tfagents_system.train_params_base import TrainParamsBase
 
 # The params file of a training without one; run.py reads it.

@@ -17,18 +17,20 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from tfagents_system.acting import episode
+from tfagents_system.experiment import summaries
+from tfagents_system.launcher.topology import COLLECT_WORKER
 from tfagents_system.processes import startup
-from tfagents_system.topology import COLLECT_WORKER
 
 if TYPE_CHECKING:
     import reverb
     from tf_agents.agents import tf_agent
     from tf_agents.environments import py_environment
 
-    from tfagents_system.acting import EpisodeResult
+    from tfagents_system.acting.episode import EpisodeResult
     from tfagents_system.dataflow.replay import ReplayInfo
     from tfagents_system.dataflow.rows import RowCodec
-    from tfagents_system.experiment import Experiment
+    from tfagents_system.experiment.directory import Experiment
     from tfagents_system.train_params_base import TrainParamsBase
 
 logger = logging.getLogger(__name__)
@@ -75,8 +77,9 @@ class CollectWorker:
         import numpy as np
         from tf_agents.policies import greedy_policy, random_py_policy
 
-        from tfagents_system import acting, curriculum, evaluation, metrics
+        from tfagents_system.acting import evaluation
         from tfagents_system.dataflow import n_step, rate_limiter, replay, variables
+        from tfagents_system.settings import curriculum
 
         self._experiment = experiment
         self._params = params
@@ -93,11 +96,11 @@ class CollectWorker:
         )
         self._results: deque[EpisodeResult] = deque(maxlen=evaluation.SUCCESS_EPISODES)
         self._writer = replay.ExperienceWriter(client, codec, generator)
-        self._policy = acting.make_policy(agent.collect_policy, generator)
-        self._greedy_policy = acting.make_policy(
+        self._policy = episode.make_policy(agent.collect_policy, generator)
+        self._greedy_policy = episode.make_policy(
             greedy_policy.GreedyPolicy(agent.policy), generator
         )
-        self._random_policy = acting.TFAgentsPolicy(
+        self._random_policy = episode.TFAgentsPolicy(
             random_py_policy.RandomPyPolicy(
                 self._env.time_step_spec(),
                 self._env.action_spec(),
@@ -106,8 +109,10 @@ class CollectWorker:
         )
         self._observers = params.train_observers_ctor(reverb_port)
         self._eval_observers = params.eval_observers_ctor()
-        self._summaries = metrics.ScalarWriter(experiment.train_summaries(name), status)
-        self._eval_summaries = metrics.ScalarWriter(
+        self._summaries = summaries.ScalarWriter(
+            experiment.train_summaries(name), status
+        )
+        self._eval_summaries = summaries.ScalarWriter(
             experiment.eval_summaries(name), status
         )
         self._curriculum = curriculum.Curriculum(params.env_config, self._env)
@@ -192,18 +197,18 @@ class CollectWorker:
         )
 
     def _collect(self, info: ReplayInfo, is_warm_up: bool) -> None:
-        from tfagents_system import acting, evaluation, metrics
+        from tfagents_system.acting import evaluation
 
         self._status.set_state(
             "collecting with random actions" if is_warm_up else "collecting"
         )
-        watchers = [self._steps.add, *acting.user_watchers(self._observers)]
+        watchers = [self._steps.add, *episode.user_watchers(self._observers)]
         started = time.monotonic()
         if is_warm_up:
-            result = acting.run_episode(self._env, self._random_policy, watchers)
+            result = episode.run_episode(self._env, self._random_policy, watchers)
         else:
             watchers.append(self._keep_policy_fresh)
-            result = acting.run_episode(self._env, self._policy, watchers)
+            result = episode.run_episode(self._env, self._policy, watchers)
         self._writer.flush(self._on_replay_wait)
         self._waits.done()
         rate = result.length / (time.monotonic() - started)
@@ -219,7 +224,7 @@ class CollectWorker:
             {
                 "Metrics/policy_lag_train_steps": self._policy_lag,
                 "Metrics/worker_env_steps_per_sec": rate,
-                **metrics.episode_scalars(
+                **summaries.episode_scalars(
                     result, success_rate, self._curriculum.values, self._observers
                 ),
             },
@@ -259,7 +264,7 @@ class CollectWorker:
         return self._train_step >= self.total_train_steps and self.iteration > last
 
     def _evaluate(self, info: ReplayInfo) -> None:
-        from tfagents_system import evaluation, metrics
+        from tfagents_system.acting import evaluation
 
         def count() -> None:
             self._worker_eval_episodes += 1
@@ -285,7 +290,7 @@ class CollectWorker:
             **self._best_evaluation(summary.mean_return),
         )
         self._eval_summaries.write(
-            metrics.evaluation_scalars(summary, self._eval_observers),
+            summaries.evaluation_scalars(summary, self._eval_observers),
             self._train_step,
             info.num_inserts,
         )
@@ -303,12 +308,12 @@ def main() -> int:
     import numpy as np
     import tensorflow as tf
 
-    from tfagents_system import supervision
     from tfagents_system.algorithm import sac
     from tfagents_system.algorithm.specs import Specs
     from tfagents_system.dataflow import replay, rows
     from tfagents_system.environments import standard
-    from tfagents_system.experiment import Experiment
+    from tfagents_system.experiment.directory import Experiment
+    from tfagents_system.launcher import daemontools
 
     startup.limit_threads(1)
     experiment = Experiment(args.exp_dir)
@@ -316,7 +321,7 @@ def main() -> int:
     run, params = startup.load_run(experiment)
 
     # Different for each worker and each restart, so that no two explore alike.
-    starts = supervision.count_starts(experiment, name)
+    starts = daemontools.count_starts(experiment, name)
     seeds = np.random.SeedSequence([params.seed, args.worker, starts]).generate_state(3)
     env_seed, eval_seed, policy_seed = (int(s) >> 1 for s in seeds)
     tf.random.set_seed(policy_seed)

@@ -19,10 +19,10 @@ import traceback
 from types import FrameType
 from typing import TYPE_CHECKING, Callable
 
-from tfagents_system import progress
 from tfagents_system.errors import NotSaved, UserError
+from tfagents_system.experiment import progress, summaries
+from tfagents_system.launcher.topology import LEARNER
 from tfagents_system.processes import startup
-from tfagents_system.topology import LEARNER
 
 if TYPE_CHECKING:
     import reverb
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from tfagents_system.algorithm.specs import Specs
     from tfagents_system.dataflow.replay import ReplayInfo
     from tfagents_system.dataflow.rows import RowCodec
-    from tfagents_system.experiment import Experiment
-    from tfagents_system.gradient_steps import GradientSteps
+    from tfagents_system.experiment.directory import Experiment
+    from tfagents_system.learning.gradient_steps import GradientSteps
     from tfagents_system.train_params_base import TrainParamsBase
 
 logger = logging.getLogger(__name__)
@@ -68,8 +68,8 @@ class Learner:
           client: Client of the replay server, for the training thread.
           status: The learner's status.
         """
-        from tfagents_system import checkpoint, metrics, policy_export
         from tfagents_system.dataflow import rate_limiter, variables
+        from tfagents_system.learning import checkpoint, policy_export
 
         self._experiment = experiment
         self._params = params
@@ -84,10 +84,10 @@ class Learner:
         self._state = checkpoint.LearnerState(agent)
         self._variables = variables.policy_variables(agent)
         self._publisher = variables.PolicyPublisher(client)
-        self._summaries = metrics.ScalarWriter(
+        self._summaries = summaries.ScalarWriter(
             experiment.train_summaries(LEARNER), status
         )
-        self._rates = metrics.RateMeter()
+        self._rates = summaries.RateMeter()
         self._stopping = False
         # The training thread and, when it stops, the main thread save; the replay's
         # part, seconds for a large one, is done while training goes on.
@@ -135,7 +135,7 @@ class Learner:
         Where that fails, because the disk is full for example, training goes on; the
         status and the launcher say so.
         """
-        from tfagents_system import policy_export
+        from tfagents_system.learning import policy_export
 
         with self._save_lock:
             self._wait_until_saved()
@@ -155,7 +155,7 @@ class Learner:
             self._summaries.flush()
 
     def _complete(self, train_step: int) -> None:
-        from tfagents_system import checkpoint
+        from tfagents_system.learning import checkpoint
 
         try:
             checkpoint.complete(self._experiment, train_step, self._client, self._codec)
@@ -307,8 +307,8 @@ def build_agent(
     experiment: Experiment, params: TrainParamsBase, specs: Specs, num_cpus: int
 ) -> tf_agent.TFAgent:
     """Builds the agent, a shard of the batch for each CPU, and restores it."""
-    from tfagents_system import checkpoint
     from tfagents_system.algorithm import sac
+    from tfagents_system.learning import checkpoint
 
     agent = sac.build_agent(params, specs)
     if isinstance(agent, sac.ShardedSacAgent):
@@ -351,8 +351,8 @@ def main() -> int:
 
     from tfagents_system.algorithm.specs import Specs
     from tfagents_system.dataflow import replay, rows
-    from tfagents_system.experiment import Experiment
-    from tfagents_system.gradient_steps import GradientSteps
+    from tfagents_system.experiment.directory import Experiment
+    from tfagents_system.learning.gradient_steps import GradientSteps
 
     num_cpus = len(os.sched_getaffinity(0))
     startup.limit_threads(num_cpus)

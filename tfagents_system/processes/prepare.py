@@ -17,11 +17,13 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
-from tfagents_system import configuration, curriculum, memory
+from tfagents_system.acting import episode
 from tfagents_system.errors import UserError, run_command
-from tfagents_system.experiment import Experiment, read_json, write_json
-from tfagents_system.headless import render_without_screen
-from tfagents_system.quiet import quiet_imports
+from tfagents_system.experiment.directory import Experiment, read_json, write_json
+from tfagents_system.host import memory
+from tfagents_system.host.headless import render_without_screen
+from tfagents_system.host.quiet import quiet_imports
+from tfagents_system.settings import configuration, curriculum
 
 if TYPE_CHECKING:
     from tf_agents.agents import tf_agent
@@ -153,9 +155,7 @@ def check_policy(agent: tf_agent.TFAgent, env: py_environment.PyEnvironment) -> 
     import numpy as np
     from tf_agents.specs import array_spec
 
-    from tfagents_system import acting
-
-    policy = acting.make_policy(agent.collect_policy, np.random.default_rng(0))
+    policy = episode.make_policy(agent.collect_policy, np.random.default_rng(0))
     policy.reset()
     action = policy.act(env.reset())
     if not array_spec.check_arrays_nest(action, env.action_spec()):
@@ -243,8 +243,8 @@ def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> Non
     if experiment.is_trained_for(params.num_iter * params.num_steps_per_iter):
         return
 
-    from tfagents_system import checkpoint
     from tfagents_system.dataflow import rate_limiter, rows
+    from tfagents_system.learning import checkpoint
 
     params, env_specs, agent = build_everything(params, params_source, config_source)
     codec = rows.RowCodec.of(params, env_specs)

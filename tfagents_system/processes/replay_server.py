@@ -12,8 +12,8 @@ import sys
 import threading
 from types import FrameType
 
+from tfagents_system.launcher.topology import REPLAY_SERVER
 from tfagents_system.processes import startup
-from tfagents_system.topology import REPLAY_SERVER
 
 logger = logging.getLogger(__name__)
 POLL_SECS = 1.0
@@ -26,10 +26,11 @@ def main() -> int:
 
     import reverb
 
-    from tfagents_system import checkpoint, ports
     from tfagents_system.algorithm.specs import Specs
     from tfagents_system.dataflow import rate_limiter, replay, rows
-    from tfagents_system.experiment import Experiment
+    from tfagents_system.experiment.directory import Experiment
+    from tfagents_system.host import ports
+    from tfagents_system.learning import checkpoint
 
     stop = threading.Event()
 

@@ -17,12 +17,12 @@ import time
 from pathlib import Path
 from typing import Any, Callable
 
-from tfagents_system import configuration
 from tfagents_system.errors import run_command
-from tfagents_system.experiment import Experiment, read_json, write_json
-from tfagents_system.headless import render_without_screen
-from tfagents_system.progress import read_status
-from tfagents_system.quiet import quiet_imports
+from tfagents_system.experiment.directory import Experiment, read_json, write_json
+from tfagents_system.experiment.progress import read_status
+from tfagents_system.host.headless import render_without_screen
+from tfagents_system.host.quiet import quiet_imports
+from tfagents_system.settings import configuration
 from tfagents_system.train_params_base import TrainParamsBase
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>

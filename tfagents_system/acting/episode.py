@@ -23,10 +23,10 @@ from tf_agents.policies import (
 from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
 
-from tfagents_system import success
+from tfagents_system.acting.numpy_actor import NumpyActor
 from tfagents_system.algorithm.normalization import NormalizingActorPolicy
-from tfagents_system.algorithm.numpy_actor import NumpyActor
-from tfagents_system.packed_variables import PackedVariables
+from tfagents_system.algorithm.packed_variables import PackedVariables
+from tfagents_system.environments import success
 from tfagents_system.train_params_base import Observers
 
 TransitionFn = Callable[[ts.TimeStep, Any, ts.TimeStep], None]

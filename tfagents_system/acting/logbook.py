@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 
-from tfagents_system import evaluation, metrics
-from tfagents_system.acting import EpisodeResult
-from tfagents_system.curriculum import Value
-from tfagents_system.experiment import Experiment
+from tfagents_system.acting import evaluation
+from tfagents_system.acting.episode import EpisodeResult
+from tfagents_system.experiment import summaries
+from tfagents_system.experiment.directory import Experiment
 from tfagents_system.processes.startup import Status
+from tfagents_system.settings.curriculum import Value
 from tfagents_system.train_params_base import Observers
 
 NAME = "sac"
@@ -29,11 +30,11 @@ class Logbook:
           eval_observers: Those of evaluation episodes.
         """
         status = Status(experiment, NAME)
-        self._train = metrics.ScalarWriter(experiment.train_summaries(NAME), status)
-        self._eval = metrics.ScalarWriter(experiment.eval_summaries(NAME), status)
+        self._train = summaries.ScalarWriter(experiment.train_summaries(NAME), status)
+        self._eval = summaries.ScalarWriter(experiment.eval_summaries(NAME), status)
         self._observers, self._eval_observers = observers, eval_observers
         self._results: deque[EpisodeResult] = deque(maxlen=evaluation.SUCCESS_EPISODES)
-        self._rates = metrics.RateMeter()
+        self._rates = summaries.RateMeter()
 
     def add_episode(
         self,
@@ -52,7 +53,7 @@ class Logbook:
         """
         self._results.append(result)
         success_rate = evaluation.success_rate(self._results)
-        scalars = metrics.episode_scalars(
+        scalars = summaries.episode_scalars(
             result, success_rate, curriculum_values, self._observers
         )
         self._train.write(scalars, train_step, env_step)
@@ -61,7 +62,7 @@ class Logbook:
         self, summary: evaluation.Summary, train_step: int, env_step: int
     ) -> None:
         """Adds an evaluation."""
-        scalars = metrics.evaluation_scalars(summary, self._eval_observers)
+        scalars = summaries.evaluation_scalars(summary, self._eval_observers)
         self._eval.write(scalars, train_step, env_step)
 
     def add_training(

@@ -20,8 +20,8 @@ from tensorboard.compat.proto import summary_pb2
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 if TYPE_CHECKING:
-    from tfagents_system.acting import EpisodeResult
-    from tfagents_system.evaluation import Summary
+    from tfagents_system.acting.episode import EpisodeResult
+    from tfagents_system.acting.evaluation import Summary
     from tfagents_system.processes.startup import Status
     from tfagents_system.train_params_base import Observers
 

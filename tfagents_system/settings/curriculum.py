@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
-from tfagents_system.config_schema import parse_curriculum
+from tfagents_system.settings.config_schema import parse_curriculum
 
 if TYPE_CHECKING:
     from tf_agents.environments import py_environment

@@ -21,7 +21,7 @@ from tfagents_system.algorithm.normalization import (
     NumpyNormalizer,
     ObservationNormalizer,
 )
-from tfagents_system.packed_variables import PackedVariables
+from tfagents_system.algorithm.packed_variables import PackedVariables
 
 Array = NDArray[np.float32]
 

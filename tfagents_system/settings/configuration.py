@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
-from tfagents_system import config_schema
 from tfagents_system.errors import UserError
-from tfagents_system.experiment import read_json
+from tfagents_system.experiment.directory import read_json
+from tfagents_system.settings import config_schema
 from tfagents_system.train_params_base import CHECKS, TrainParamsBase
 
 # Names of attributes that have a default in the base class, with their types.

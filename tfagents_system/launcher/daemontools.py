@@ -20,9 +20,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tfagents_system.errors import UserError
-from tfagents_system.experiment import REPOSITORY, Experiment
-from tfagents_system.progress import read_status
-from tfagents_system.topology import COLLECT_WORKER, LEARNER, TEMPLATES, Service
+from tfagents_system.experiment.directory import REPOSITORY, Experiment
+from tfagents_system.experiment.progress import read_status
+from tfagents_system.launcher.topology import (
+    COLLECT_WORKER,
+    LEARNER,
+    TEMPLATES,
+    Service,
+)
 
 LOCAL_DAEMONTOOLS = REPOSITORY / ".daemontools" / "usr" / "bin"
 STOP_GRACE_SECS = 4.0

@@ -14,8 +14,8 @@ from tf_agents.agents import tf_agent
 from tf_agents.policies import greedy_policy, policy_saver
 
 from tfagents_system.errors import NotSaved, UserError
-from tfagents_system.experiment import Experiment
-from tfagents_system.progress import read_statuses
+from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.progress import read_statuses
 
 GREEDY_POLICY = "greedy_policy"
 CHECKPOINT_PREFIX = "policy_checkpoint_"

@@ -13,10 +13,10 @@ import signal
 import sys
 import time
 
-from tfagents_system import supervision, topology
 from tfagents_system.errors import UserError, run_command
-from tfagents_system.experiment import Experiment, read_json, resolve_path
-from tfagents_system.progress import read_progress, read_status
+from tfagents_system.experiment.directory import Experiment, read_json, resolve_path
+from tfagents_system.experiment.progress import read_progress, read_status
+from tfagents_system.launcher import daemontools, topology
 
 
 def launcher_pid(experiment: Experiment) -> int | None:
@@ -24,7 +24,7 @@ def launcher_pid(experiment: Experiment) -> int | None:
     if not experiment.launcher_pid.exists():
         return None
     with experiment.launcher_pid.open() as pid_file:
-        if supervision.try_lock(pid_file.fileno()):
+        if daemontools.try_lock(pid_file.fileno()):
             return None
         return int(pid_file.read())
 
@@ -41,10 +41,10 @@ def print_status(experiment: Experiment) -> None:
     names = [service["name"] for service in services]
     starts_before = {service["name"]: service["starts_before"] for service in services}
     restarts = {
-        name: supervision.num_restarts(starts_before, experiment, name)
+        name: daemontools.num_restarts(starts_before, experiment, name)
         for name in names
     }
-    is_running = supervision.is_running(experiment)
+    is_running = daemontools.is_running(experiment)
     if is_running:
         pid = launcher_pid(experiment)
         state = f"running, launcher pid {pid}" if pid else "running without launcher"
@@ -55,7 +55,7 @@ def print_status(experiment: Experiment) -> None:
     width = max(map(len, names))
     for name in names:
         status = read_status(experiment, name)
-        pid = supervision.pid_of(experiment, name) if is_running else None
+        pid = daemontools.pid_of(experiment, name) if is_running else None
         doing = f"{status.get('state', '')}{_ago(status.get('state_since'))}"
         print(
             f"  {name:<{width}}  {f'pid {pid}' if pid else 'down':<12}  "
@@ -75,8 +75,8 @@ def stop_run(experiment: Experiment) -> None:
         print(f"Asked the launcher (pid {pid}) to stop.", flush=True)
         while launcher_pid(experiment) == pid:
             time.sleep(0.2)
-    if supervision.is_running(experiment):
-        supervision.stop(experiment)
+    if daemontools.is_running(experiment):
+        daemontools.stop(experiment)
     print("Stopped. Nothing of this run is left.")
 
 

@@ -7,16 +7,16 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from tfagents_system import supervision
 from tfagents_system.errors import UserError
-from tfagents_system.experiment import Experiment
-from tfagents_system.progress import (
+from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.progress import (
     STALL_SECS,
     Progress,
     read_progress,
     read_status,
 )
-from tfagents_system.topology import COLLECT_WORKER
+from tfagents_system.launcher import daemontools
+from tfagents_system.launcher.topology import COLLECT_WORKER
 
 POLL_SECS = 1.0
 # Between two lines where the output is no terminal.
@@ -46,12 +46,12 @@ class Watch:
         self._experiment = experiment
         self._names = names
         self._starts = {
-            name: supervision.count_starts(experiment, name) for name in names
+            name: daemontools.count_starts(experiment, name) for name in names
         }
         self._restarts = dict.fromkeys(names, 0)
         self._restarts_at_progress = dict.fromkeys(names, 0)
         self._failures = {
-            name: supervision.count_failures(experiment, name) for name in names
+            name: daemontools.count_failures(experiment, name) for name in names
         }
         self._failures_at_progress = dict(self._failures)
         self._counters = {name: self._read_counters(name) for name in names}
@@ -116,21 +116,21 @@ class Watch:
             print(f"  {name}: {state}; log: {self._experiment.service_log(name)}")
 
     def _check_restarts(self, name: str) -> None:
-        restarts = supervision.num_restarts(self._starts, self._experiment, name)
+        restarts = daemontools.num_restarts(self._starts, self._experiment, name)
         if restarts == self._restarts[name]:
             return
         self._restarts[name] = restarts
         self.end_line()
         log = self._experiment.service_log(name)
         print(f"{name} ended and was restarted ({restarts} so far); its log: {log}")
-        self._failures[name] = supervision.count_failures(self._experiment, name)
+        self._failures[name] = daemontools.count_failures(self._experiment, name)
         failures = self._failures[name] - self._failures_at_progress[name]
         without_progress = restarts - self._restarts_at_progress[name]
         if (
             failures >= MAX_FAILURES_WITHOUT_PROGRESS
             or without_progress >= MAX_RESTARTS_WITHOUT_PROGRESS
         ):
-            lines = supervision.last_log_lines(self._experiment, name, NUM_ERROR_LINES)
+            lines = daemontools.last_log_lines(self._experiment, name, NUM_ERROR_LINES)
             print("\n".join(f"  {line}" for line in lines))
             ended = f"failed {failures}" if failures else f"ended {without_progress}"
             raise UserError(
@@ -163,14 +163,14 @@ def watch_until_done(
       StopRequested: By a signal.
     """
     watch = Watch(experiment, names)
-    svscan = supervision.start(experiment, environment, lock)
+    svscan = daemontools.start(experiment, environment, lock)
     done_at: float | None = None
     try:
         while True:
             time.sleep(POLL_SECS)
-            supervision.reap()
+            daemontools.reap()
             if svscan.poll() is not None:  # Killed; supervise runs on without it.
-                svscan = supervision.start(experiment, environment, lock)
+                svscan = daemontools.start(experiment, environment, lock)
             watch.poll()
             if not experiment.done.exists():
                 continue

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tfagents_system.errors import UserError
-from tfagents_system.experiment import REPOSITORY, resolve_path
+from tfagents_system.experiment.directory import REPOSITORY, resolve_path
 
 REPLAY_SERVER = "replay_server"
 LEARNER = "learner"

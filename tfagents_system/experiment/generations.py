@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from tfagents_system.errors import UserError
-from tfagents_system.experiment import Experiment, write_json
+from tfagents_system.experiment.directory import Experiment, write_json
 
 NUM_KEPT = 2
 NUM_DAMAGED_KEPT = 2

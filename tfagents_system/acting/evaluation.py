@@ -9,8 +9,8 @@ from typing import Callable
 import numpy as np
 from tf_agents.environments import py_environment
 
-from tfagents_system import acting
-from tfagents_system.acting import EpisodeResult
+from tfagents_system.acting import episode
+from tfagents_system.acting.episode import EpisodeResult
 from tfagents_system.train_params_base import Observers
 
 # The success rate in training is that of so many episodes, as in Stable-Baselines3.
@@ -66,7 +66,7 @@ def summarize(results: Sequence[EpisodeResult]) -> Summary:
 
 def evaluate(
     env: py_environment.PyEnvironment,
-    policy: acting.Policy,
+    policy: episode.Policy,
     observers: Observers,
     num_episodes: int,
     on_episode: Callable[[], None] = lambda: None,
@@ -83,9 +83,9 @@ def evaluate(
     for observer in (o for group in observers for o in group.values()):
         if hasattr(observer, "reset"):  # TF-Agents' metrics; any callable will do.
             observer.reset()
-    watchers = acting.user_watchers(observers)
+    watchers = episode.user_watchers(observers)
     results = []
     for _ in range(num_episodes):
-        results.append(acting.run_episode(env, policy, watchers))
+        results.append(episode.run_episode(env, policy, watchers))
         on_episode()
     return summarize(results)

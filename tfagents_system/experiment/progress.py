@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfagents_system.errors import UserError
-from tfagents_system.experiment import Experiment, read_json
-from tfagents_system.topology import COLLECT_WORKER, LEARNER, REPLAY_SERVER
+from tfagents_system.experiment.directory import Experiment, read_json
+from tfagents_system.launcher.topology import COLLECT_WORKER, LEARNER, REPLAY_SERVER
 
 # Longer than compiling, the save of a large replay, or a slow evaluation episode takes.
 STALL_SECS = 300.0

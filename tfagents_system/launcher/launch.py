@@ -19,17 +19,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-from tfagents_system import ports, supervision, topology
 from tfagents_system.errors import UserError, run_command
-from tfagents_system.experiment import (
+from tfagents_system.experiment.directory import (
     REPOSITORY,
     Experiment,
     read_json,
     resolve_path,
     write_json,
 )
-from tfagents_system.progress import read_status
-from tfagents_system.watch import watch_until_done
+from tfagents_system.experiment.progress import read_status
+from tfagents_system.host import ports
+from tfagents_system.launcher import daemontools, topology
+from tfagents_system.launcher.watch import watch_until_done
 
 # SLURM sends SIGUSR1 before the time limit where a job asks for it, and SIGTERM at it.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
@@ -75,9 +76,9 @@ def exclusive_run(experiment: Experiment) -> Iterator[int]:
     """
     with (
         experiment.launcher_pid.open("a+") as pid_file,
-        supervision.open_lock(experiment) as lock,
+        daemontools.open_lock(experiment) as lock,
     ):
-        if not supervision.try_lock(pid_file.fileno()):
+        if not daemontools.try_lock(pid_file.fileno()):
             pid_file.seek(0)
             raise UserError(
                 f"{experiment.root} is being trained by the launcher with pid "
@@ -89,8 +90,8 @@ def exclusive_run(experiment: Experiment) -> Iterator[int]:
         pid_file.flush()
         if not _try_lock_again(lock):
             print("A launcher died and left processes of this run; stopping them.")
-            supervision.stop(experiment)
-            if not supervision.try_lock(lock):
+            daemontools.stop(experiment)
+            if not daemontools.try_lock(lock):
                 raise UserError(f"{experiment.lock} is still in use; try again")
         yield lock
 
@@ -98,7 +99,7 @@ def exclusive_run(experiment: Experiment) -> Iterator[int]:
 def _try_lock_again(lock: int) -> bool:
     """Tries for a moment: scripts/status.sh takes the lock to see if it is free."""
     deadline = time.monotonic() + LOCK_RETRY_SECS
-    while not supervision.try_lock(lock):
+    while not daemontools.try_lock(lock):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)
@@ -153,16 +154,16 @@ def write_run(
                 {
                     "name": service.name,
                     "cpus": list(service.cpus),
-                    "starts_before": supervision.count_starts(experiment, service.name),
+                    "starts_before": daemontools.count_starts(experiment, service.name),
                 }
                 for service in services
             ],
         },
     )
     names = [service.name for service in services]
-    supervision.remove_other_services(experiment, names)
+    daemontools.remove_other_services(experiment, names)
     for service in services:
-        supervision.write_service(experiment, service)
+        daemontools.write_service(experiment, service)
 
 
 def forget_states(experiment: Experiment, names: Sequence[str]) -> None:
@@ -188,8 +189,8 @@ def train(experiment: Experiment, environment: dict[str, str]) -> int:
         experiment.root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make {experiment.root}: {error.strerror}") from error
-    supervision.adopt_orphans()
-    environment["PATH"] = supervision.daemontools_path(environment)
+    daemontools.adopt_orphans()
+    environment["PATH"] = daemontools.daemontools_path(environment)
     environment.update(topology.loopback_without_proxy(environment))
     # The services run in their own folders; they must find this very package.
     python_path = [str(REPOSITORY), environment.get("PYTHONPATH", "")]
@@ -220,7 +221,7 @@ def train(experiment: Experiment, environment: dict[str, str]) -> int:
         finally:
             for signum in STOP_SIGNALS:  # A second Ctrl-C must not end the stopping.
                 signal.signal(signum, signal.SIG_IGN)
-            supervision.stop(experiment)
+            daemontools.stop(experiment)
         if problem := read_status(experiment, topology.LEARNER).get("problem"):
             print(f"error: {problem}; the checkpoint before is the last one")
         if code == 0:

@@ -20,11 +20,11 @@ import reverb
 import tensorflow as tf
 from tf_agents.agents import tf_agent
 
-from tfagents_system import generations, progress
 from tfagents_system.dataflow import replay, replay_files, rows
 from tfagents_system.errors import NotSaved, UserError
-from tfagents_system.experiment import Experiment
-from tfagents_system.generations import Generation
+from tfagents_system.experiment import generations, progress
+from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.generations import Generation
 
 _LEARNER = "learner"
 _REPLAY = "replay"

@@ -1,0 +1,1 @@
+"""The experiment directory: what all processes of a training share, and its layout."""

@@ -1,0 +1,1 @@
+"""This machine and this Python: imports, rendering, threads, memory, ports, files."""
