@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.test_shell import run
+from tests.scripts.test_shell import run
 from tfagents_system import train_params_base
 from tfagents_system.settings import configuration, curriculum
 

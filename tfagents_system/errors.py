@@ -1,4 +1,4 @@
-"""Errors that a person can act on, and how the commands show them."""
+"""Errors that a person can act on, and how commands show them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Callable
 
 
 class UserError(Exception):
-    """Bad input from a user; the message is one line: what, where, what to do."""
+    """Bad input from a user. The message is one line: what, where, what to do."""
 
 
 class NotSaved(Exception):

@@ -16,26 +16,18 @@ import importlib.util
 import json
 import os
 import sys
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 if not __package__:  # Run as a script: our modules, not the files beside this one.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from tfagents_system.acting import episode
 from tfagents_system.errors import UserError, run_command
+from tfagents_system.experiment import run_file
 from tfagents_system.experiment.directory import Experiment, resolve_path
 from tfagents_system.host import headless
 from tfagents_system.host.quiet import quiet_imports
-
-if TYPE_CHECKING:
-    from tf_agents.environments import py_environment
-
-# Rendering on the CPU is slow, and more frames a second show little more.
-MAX_VIDEO_FPS = 25
-DEFAULT_ENV_FPS = 30
 
 
 def parse_args() -> argparse.Namespace:
@@ -94,70 +86,6 @@ def clean_stdout() -> Iterator[TextIO]:
         os.close(real)
 
 
-class VideoRecorder:
-    """Renders an environment's episodes into one mp4 file."""
-
-    def __init__(self, env: py_environment.PyEnvironment, path: Path) -> None:
-        """Opens the file.
-
-        Args:
-          env: Rendered after a reset and after steps.
-          path: The mp4 file.
-        """
-        import imageio
-
-        metadata = getattr(env, "metadata", None) or {}
-        env_fps = metadata.get("render_fps") or metadata.get(
-            "video.frames_per_second", DEFAULT_ENV_FPS
-        )
-        self._steps_per_frame = max(1, round(env_fps / MAX_VIDEO_FPS))
-        self._env = env
-        self._num_steps = 0
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = imageio.get_writer(
-            path, fps=env_fps / self._steps_per_frame, macro_block_size=2
-        )
-
-    def on_reset(self) -> None:
-        """Renders the first frame."""
-        self._add_frame()
-
-    def on_transition(self, *_: Any) -> None:
-        """Renders every so many steps."""
-        self._num_steps += 1
-        if self._num_steps % self._steps_per_frame == 0:
-            self._add_frame()
-
-    def close(self) -> None:
-        """Completes the file."""
-        self._writer.close()
-
-    def _add_frame(self) -> None:
-        import numpy as np
-
-        try:
-            frame = np.asarray(self._env.render("rgb_array"))
-        except NotImplementedError as error:
-            raise UserError(
-                "the environment cannot render rgb_array; use --no_video"
-            ) from error
-        except UserError:
-            raise
-        except Exception as error:  # What goes wrong depends on the library.
-            traceback.print_exc()
-            raise UserError(
-                f"rendering failed, see above: {type(error).__name__}; use --no_video"
-                + (f"; {headless.MUJOCO_HINT}" if "mujoco" in sys.modules else "")
-            ) from error
-        if frame.ndim != 3:
-            raise UserError(
-                f"the environment rendered an array of shape {frame.shape}, not a "
-                "picture (height, width, 3); use --no_video"
-            )
-        # PyBullet's pictures are not always uint8.
-        self._writer.append_data(frame[..., :3].astype(np.uint8))
-
-
 def evaluate(args: argparse.Namespace, output: TextIO) -> None:
     """Runs the episodes and prints what they came to.
 
@@ -168,37 +96,28 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
     Raises:
       UserError: A file or checkpoint is missing, or the environment cannot render.
     """
+    # Here, so that --help is quick and mistakes are found at once.
     from tf_agents.policies import py_tf_eager_policy
 
-    from tfagents_system.acting import evaluation
-    from tfagents_system.environments import horizon, standard
+    from tfagents_system.acting import evaluation, policies
+    from tfagents_system.environments import hooks
     from tfagents_system.learning import policy_export
-    from tfagents_system.processes import startup
-    from tfagents_system.settings import configuration
 
     experiment = Experiment(resolve_path(args.exp_dir))
     if not experiment.root.is_dir():
         raise UserError(f"--exp_dir: no directory {args.exp_dir}")
     checkpoint = policy_export.find_checkpoint(experiment, args.checkpoint)
-    config_path = resolve_path(args.config) if args.config else experiment.config
-    params_path = resolve_path(args.params) if args.params else experiment.params
-    config = configuration.load_config(config_path)
-    # What the snapshot imports lies where it was copied from.
-    has_run = not args.params and experiment.run.exists()
-    source = startup.Run.load(experiment).params_folder if has_run else None
-    params = configuration.load_params(params_path, config, source)
-    params = horizon.complete(params, params_path, config_path)
-    env = standard.make_eval_env(params, worker=0, seed=args.seed)
+    env = hooks.make_eval_env(_load_params(args, experiment), worker=0, seed=args.seed)
     saved_policy = py_tf_eager_policy.SavedModelPyTFEagerPolicy(
         str(experiment.policies / policy_export.GREEDY_POLICY),
         load_specs_from_pbtxt=True,
     )
     saved_policy.update_from_checkpoint(str(checkpoint))
-    policy = episode.TFAgentsPolicy(saved_policy)
+    policy = policies.TFAgentsPolicy(saved_policy)
 
     results = []
     episodes: list[dict[str, Any]] = []
-    # What renders with MuJoCo complains if it is closed by the end of Python only.
+    # What renders with MuJoCo complains if only the end of Python closes it.
     with contextlib.closing(env):
         for index in range(args.num_episodes):
             name = f"{checkpoint.name}_seed{args.seed}_episode{index}.mp4"
@@ -209,18 +128,8 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
                 {**dataclasses.asdict(result), "video": str(video) if video else None}
             )
             if not args.json:
-                print(
-                    f"episode {index}: return {result.episode_return:.3f}, length "
-                    f"{result.length}"
-                    + (
-                        ""
-                        if result.is_success is None
-                        else _describe(result.is_success)
-                    )
-                    + (f", {video}" if video else ""),
-                    file=output,
-                    flush=True,
-                )
+                line = f"episode {index}: {_describe(result)}"
+                print(line + (f", {video}" if video else ""), file=output, flush=True)
     summary = evaluation.summarize(results)
     if args.json:
         report = {
@@ -234,19 +143,37 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
         print(f"{checkpoint.name}: {summary}", file=output)
 
 
-def _describe(is_success: bool) -> str:
-    return ", success" if is_success else ", no success"
+def _load_params(args: argparse.Namespace, experiment: Experiment) -> Any:
+    """Loads the `TrainParams`, with a horizon: as given, or from the snapshots."""
+    from tfagents_system.environments import horizon
+    from tfagents_system.settings import configuration, params_file
+    from tfagents_system.train_params_base import TrainParamsBase
+
+    config_path = resolve_path(args.config) if args.config else experiment.config
+    params_path = resolve_path(args.params) if args.params else experiment.params
+    config = configuration.load_config(config_path)
+    # What a snapshot imports lies where it was copied from.
+    source = None if args.params else run_file.params_folder(experiment)
+    params = params_file.load_params(params_path, config, TrainParamsBase, source)
+    return horizon.complete(params, params_path, config_path)
+
+
+def _describe(result: Any) -> str:
+    line = f"return {result.episode_return:.3f}, length {result.length}"
+    if result.is_success is None:
+        return line
+    return line + (", success" if result.is_success else ", no success")
 
 
 def _run_episode(env: Any, policy: Any, video: Path | None) -> Any:
+    from tfagents_system.acting.episode import run_episode
+    from tfagents_system.acting.video import VideoRecorder
 
     if video is None:
-        return episode.run_episode(env, policy)
+        return run_episode(env, policy)
     recorder = VideoRecorder(env, video)
     try:
-        return episode.run_episode(
-            env, policy, [recorder.on_transition], recorder.on_reset
-        )
+        return run_episode(env, policy, [recorder.on_transition], recorder.on_reset)
     finally:
         recorder.close()
 

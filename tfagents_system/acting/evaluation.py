@@ -9,11 +9,12 @@ from typing import Callable
 import numpy as np
 from tf_agents.environments import py_environment
 
-from tfagents_system.acting import episode
-from tfagents_system.acting.episode import EpisodeResult
+from tfagents_system.acting import observers
+from tfagents_system.acting.episode import EpisodeResult, run_episode
+from tfagents_system.acting.policies import Policy
 from tfagents_system.train_params_base import Observers
 
-# The success rate in training is that of so many episodes, as in Stable-Baselines3.
+# Training episodes of a success rate, as many as in Stable-Baselines3.
 SUCCESS_EPISODES = 100
 
 
@@ -66,8 +67,8 @@ def summarize(results: Sequence[EpisodeResult]) -> Summary:
 
 def evaluate(
     env: py_environment.PyEnvironment,
-    policy: episode.Policy,
-    observers: Observers,
+    policy: Policy,
+    users_observers: Observers,
     num_episodes: int,
     on_episode: Callable[[], None] = lambda: None,
 ) -> Summary:
@@ -76,16 +77,14 @@ def evaluate(
     Args:
       env: The environment.
       policy: Acts.
-      observers: The user's, from `eval_observers_ctor`; those that can be are reset.
+      users_observers: From `eval_observers_ctor`; those that can be are reset.
       num_episodes: How many, at least one.
       on_episode: Called after each.
     """
-    for observer in (o for group in observers for o in group.values()):
-        if hasattr(observer, "reset"):  # TF-Agents' metrics; any callable will do.
-            observer.reset()
-    watchers = episode.user_watchers(observers)
+    observers.reset(users_observers)
+    watchers = observers.make_watchers(users_observers)
     results = []
     for _ in range(num_episodes):
-        results.append(episode.run_episode(env, policy, watchers))
+        results.append(run_episode(env, policy, watchers))
         on_episode()
     return summarize(results)

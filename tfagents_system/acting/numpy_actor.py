@@ -18,7 +18,8 @@ from tf_agents.policies import actor_policy
 
 from tfagents_system.algorithm.networks import FlatFloats
 from tfagents_system.algorithm.normalization import (
-    NumpyNormalizer,
+    CLIP,
+    EPSILON,
     ObservationNormalizer,
 )
 from tfagents_system.algorithm.packed_variables import PackedVariables
@@ -46,6 +47,42 @@ ACTIVATIONS: dict[Any, Callable[[Array], Array]] = {
 
 # What sac_agent.std_clip_transform clips log(std) to.
 MIN_LOG_STD, MAX_LOG_STD = -20, 2
+
+
+class NotStandard(Exception):
+    """A policy cannot act in NumPy; the message says what is not standard about it."""
+
+
+class NumpyNormalizer:
+    """What `ObservationNormalizer.normalize` does, in NumPy."""
+
+    def __init__(self, normalizer: ObservationNormalizer) -> None:
+        """Reads the statistics.
+
+        Args:
+          normalizer: Whose statistics.
+        """
+        self._normalizer = normalizer
+        self.read_statistics()
+
+    def read_statistics(self) -> None:
+        """Copies the statistics as they are now."""
+        self._statistics = [
+            (index, mean.numpy(), 1 / np.sqrt(variance.numpy() + EPSILON))
+            for index, mean, variance in zip(
+                self._normalizer.indices,
+                self._normalizer.means,
+                self._normalizer.variances,
+            )
+        ]
+
+    def normalize(self, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        """Returns the arrays of one flattened observation, normalized."""
+        arrays = list(arrays)
+        for index, mean, scale in self._statistics:
+            scaled = (arrays[index] - mean) * scale
+            arrays[index] = np.minimum(np.maximum(scaled, -CLIP), CLIP)
+        return arrays
 
 
 class NumpyActor:
@@ -94,52 +131,38 @@ class NumpyActor:
         self.read_weights()
 
     @classmethod
-    def of(cls, policy: actor_policy.ActorPolicy) -> NumpyActor | None:
-        """Returns the policy's actor in NumPy, or None if it is not the standard one.
+    def of(cls, policy: actor_policy.ActorPolicy) -> NumpyActor:
+        """Returns the policy's actor in NumPy.
 
         Args:
           policy: An ActorPolicy; its network must have been called once, as an
             agent's has.
+
+        Raises:
+          NotStandard: The actor is not one that `networks.make_actor` builds for
+            observations without images.
         """
         network = policy._actor_network
         if (
             type(network) is not actor_distribution_network.ActorDistributionNetwork
             or type(network._encoder) is not encoding_network.EncodingNetwork
-            or not isinstance(
-                policy.observation_normalizer, (ObservationNormalizer, type(None))
-            )
         ):
-            return None
+            raise NotStandard(f"the actor is a {type(network).__name__}")
+        normalizer = policy.observation_normalizer
+        if not isinstance(normalizer, (ObservationNormalizer, type(None))):
+            raise NotStandard(f"its normalizer is a {type(normalizer).__name__}")
         is_nested = tf.nest.is_nested(network.input_tensor_spec)
-        encoder, projection = network._encoder, network._projection_networks
-        hidden_layers = [
-            layer
-            for layer in encoder._postprocessing_layers
-            if type(layer) is not tf.keras.layers.Flatten
-        ]
-        if (
-            not _only_flattens(encoder, is_nested)
-            or type(projection) is not normal_projection_network.NormalProjectionNetwork
-            or projection._sample_spec.shape.rank != 1
-            or projection._std_transform is not sac_agent.std_clip_transform
-            or not projection._scale_distribution
-            or not projection._state_dependent_std
-            or projection._means_projection_layer.activation
-            is not tf.keras.activations.linear
-            or not all(
-                type(layer) is tf.keras.layers.Dense
-                and layer.use_bias
-                and layer.activation in ACTIVATIONS
-                for layer in hidden_layers
-            )
-        ):
-            return None
+        if not _only_flattens(network._encoder, is_nested):
+            raise NotStandard("its preprocessing does more than flatten and join")
+        projection = network._projection_networks
+        if not _is_standard(projection):
+            raise NotStandard("its output is not the standard squashed normal")
         return cls(
-            hidden_layers,
+            _hidden_layers(network._encoder),
             projection._means_projection_layer,
             projection._stddev_projection_layer,
             projection._sample_spec,
-            policy.observation_normalizer,
+            normalizer,
             is_nested,
         )
 
@@ -195,6 +218,39 @@ class NumpyActor:
         action = self._center + self._scale * np.tanh(unsquashed)
         # Rounding may lead past a bound.
         return np.minimum(np.maximum(action, self._low), self._high)
+
+
+def _hidden_layers(
+    encoder: encoding_network.EncodingNetwork,
+) -> list[tf.keras.layers.Dense]:
+    """Returns the hidden layers of a network.
+
+    Raises:
+      NotStandard: A layer is not Dense, or its activation is not one of ACTIVATIONS.
+    """
+    hidden_layers = []
+    for layer in encoder._postprocessing_layers:
+        if type(layer) is tf.keras.layers.Flatten:
+            continue
+        if type(layer) is not tf.keras.layers.Dense or not layer.use_bias:
+            raise NotStandard(f"it has a {type(layer).__name__} layer")
+        if layer.activation not in ACTIVATIONS:
+            name = getattr(layer.activation, "__name__", layer.activation)
+            raise NotStandard(f"it has the activation {name}")
+        hidden_layers.append(layer)
+    return hidden_layers
+
+
+def _is_standard(projection: Any) -> bool:
+    """Returns whether an actor's output is what `networks.make_projection` makes."""
+    return (
+        type(projection) is normal_projection_network.NormalProjectionNetwork
+        and projection._sample_spec.shape.rank == 1
+        and projection._std_transform is sac_agent.std_clip_transform
+        and projection._scale_distribution
+        and projection._state_dependent_std
+        and projection._means_projection_layer.activation is tf.keras.activations.linear
+    )
 
 
 def _only_flattens(encoder: encoding_network.EncodingNetwork, is_nested: bool) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
 from typing import Any, Callable
 
 import tensorflow as tf
@@ -16,6 +15,8 @@ from tf_agents.networks import (
     network,
     normal_projection_network,
 )
+
+from tfagents_system.settings.hyperparameters import Hyperparameters
 
 
 class FlatFloats(tf.keras.layers.Layer):
@@ -48,23 +49,22 @@ def make_image_encoder(activation: str) -> tf.keras.Sequential:
 
 
 def complete_preprocessing(
-    observation_spec: Any, layers: Any, combiner: Any, activation: str
+    params: Hyperparameters, observation_spec: Any
 ) -> tuple[Any, Any]:
     """Completes what the user gave to turn an observation into one float vector.
 
     Args:
+      params: `preprocessing_layers`, `preprocessing_combiner`, and the `activation` of
+        convolutions.
       observation_spec: Nest of TensorSpec.
-      layers: `preprocessing_layers` of the params.
-      combiner: `preprocessing_combiner` of the params.
-      activation: Keras activation of convolutions.
 
     Returns:
       Layers and combiner; both None where the observation is one float vector.
     """
-    is_nested = tf.nest.is_nested(observation_spec)
+    layers, combiner = params.preprocessing_layers, params.preprocessing_combiner
     if layers is None and combiner is None:
         if (
-            not is_nested
+            not tf.nest.is_nested(observation_spec)
             and observation_spec.dtype == tf.float32
             and observation_spec.shape.rank == 1
         ):
@@ -72,7 +72,7 @@ def complete_preprocessing(
 
         def make_layer(spec: tf.TensorSpec) -> tf.keras.layers.Layer:
             if spec.dtype == tf.uint8 and spec.shape.rank == 3:
-                return make_image_encoder(activation)
+                return make_image_encoder(params.activation)
             return FlatFloats()
 
         layers = tf.nest.map_structure(make_layer, observation_spec)
@@ -94,39 +94,27 @@ make_projection = functools.partial(
 
 
 def make_actor(
-    observation_spec: Any,
-    action_spec: Any,
-    *,
-    fc_layer_params: Sequence[int],
-    preprocessing_layers: Any = None,
-    preprocessing_combiner: Any = None,
-    activation: str = "relu",
+    params: Hyperparameters, observation_spec: Any, action_spec: Any
 ) -> network.DistributionNetwork:
     """Builds an MLP with a tanh-squashed normal distribution over actions.
 
     Args:
+      params: Sizes of the hidden layers, activation and preprocessing. Keras layers
+        among them are copied.
       observation_spec: Nest of TensorSpec.
       action_spec: BoundedTensorSpec with finite bounds.
-      fc_layer_params: Units of the hidden layers.
-      preprocessing_layers: Nest of Keras layers like the observation, which are
-        copied; None, without a combiner either: made to fit the observation.
-      preprocessing_combiner: Keras layer from what these return (a list), or from
-        the nested observation, to one tensor; it is copied.
-      activation: Keras activation of the hidden layers.
 
     Returns:
       The network; log(std) is clipped to [-20, 2].
     """
-    layers, combiner = complete_preprocessing(
-        observation_spec, preprocessing_layers, preprocessing_combiner, activation
-    )
+    layers, combiner = complete_preprocessing(params, observation_spec)
     return actor_distribution_network.ActorDistributionNetwork(
         observation_spec,
         action_spec,
         preprocessing_layers=layers,
         preprocessing_combiner=combiner,
-        fc_layer_params=tuple(fc_layer_params),
-        activation_fn=tf.keras.activations.get(activation),
+        fc_layer_params=tuple(params.actor_fc_layer_params),
+        activation_fn=tf.keras.activations.get(params.activation),
         continuous_projection_net=make_projection,
     )
 
@@ -183,25 +171,19 @@ class EncodingCritic(network.Network):
 
 def with_preprocessing(
     make_vector_critic: Callable[[tf.TensorSpec], network.Network],
+    params: Hyperparameters,
     observation_spec: Any,
     action_spec: Any,
-    preprocessing_layers: Any,
-    preprocessing_combiner: Any,
-    activation: str,
 ) -> network.Network:
     """Builds a critic for any observation from one for vectors.
 
     Args:
       make_vector_critic: Builds it for the spec of a vector.
-      observation_spec: As for `make_critic`.
-      action_spec: The same.
-      preprocessing_layers: The same.
-      preprocessing_combiner: The same.
-      activation: The same.
+      params: Preprocessing, as for `make_actor`.
+      observation_spec: Nest of TensorSpec.
+      action_spec: BoundedTensorSpec.
     """
-    layers, combiner = complete_preprocessing(
-        observation_spec, preprocessing_layers, preprocessing_combiner, activation
-    )
+    layers, combiner = complete_preprocessing(params, observation_spec)
     if layers is None and combiner is None:
         return make_vector_critic(observation_spec)
     return EncodingCritic(
@@ -210,37 +192,21 @@ def with_preprocessing(
 
 
 def make_critic(
-    observation_spec: Any,
-    action_spec: Any,
-    *,
-    joint_fc_layer_params: Sequence[int],
-    preprocessing_layers: Any = None,
-    preprocessing_combiner: Any = None,
-    activation: str = "relu",
+    params: Hyperparameters, observation_spec: Any, action_spec: Any
 ) -> network.Network:
     """Builds an MLP critic: (observation, action) in, Q of shape (B,) out.
 
     Args:
+      params: Sizes of the hidden layers, activation and preprocessing.
       observation_spec: Nest of TensorSpec.
       action_spec: BoundedTensorSpec.
-      joint_fc_layer_params: Units of the hidden layers.
-      preprocessing_layers: As for `make_actor`.
-      preprocessing_combiner: As for `make_actor`.
-      activation: Keras activation of the hidden layers.
     """
 
     def make_vector_critic(spec: tf.TensorSpec) -> network.Network:
         return critic_network.CriticNetwork(
             (spec, action_spec),
-            joint_fc_layer_params=tuple(joint_fc_layer_params),
-            activation_fn=tf.keras.activations.get(activation),
+            joint_fc_layer_params=tuple(params.critic_joint_fc_layer_params),
+            activation_fn=tf.keras.activations.get(params.activation),
         )
 
-    return with_preprocessing(
-        make_vector_critic,
-        observation_spec,
-        action_spec,
-        preprocessing_layers,
-        preprocessing_combiner,
-        activation,
-    )
+    return with_preprocessing(make_vector_critic, params, observation_spec, action_spec)

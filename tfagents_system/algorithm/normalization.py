@@ -1,12 +1,10 @@
-"""Observations of mean 0 and variance 1, by running statistics of the replay's."""
+"""Observations scaled to mean 0 and variance 1, by running statistics."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 from tf_agents.policies import actor_policy
 
 from tfagents_system.errors import UserError
@@ -24,8 +22,8 @@ def is_normalized(spec: tf.TensorSpec) -> bool:
 class ObservationNormalizer(tf.Module):
     """Mean and variance of each float of an observation; identity until updated.
 
-    The learner updates them with each batch that it samples. An agent has one of
-    them, in front of all its networks, so nothing is to be copied to the targets.
+    The learner updates them with each batch that it samples. An agent has a single
+    normalizer in front of all its networks, so the target networks need no copy.
 
     Attributes:
       means: A variable for each array that is normalized, in the order of flatten.
@@ -64,7 +62,7 @@ class ObservationNormalizer(tf.Module):
 
     @property
     def acting_variables(self) -> list[tf.Variable]:
-        """What `normalize` needs."""
+        """The variables that `normalize` reads."""
         return [*self.means, *self.variances]
 
     def update(self, observation: Any) -> None:
@@ -104,38 +102,6 @@ class ObservationNormalizer(tf.Module):
             scaled = (flat[index] - mean) * tf.math.rsqrt(variance + EPSILON)
             flat[index] = tf.clip_by_value(scaled, -CLIP, CLIP)
         return tf.nest.pack_sequence_as(observation, flat)
-
-
-class NumpyNormalizer:
-    """What `ObservationNormalizer.normalize` does, in NumPy."""
-
-    def __init__(self, normalizer: ObservationNormalizer) -> None:
-        """Reads the statistics.
-
-        Args:
-          normalizer: Whose statistics.
-        """
-        self._normalizer = normalizer
-        self.read_statistics()
-
-    def read_statistics(self) -> None:
-        """Copies the statistics as they are now."""
-        self._statistics = [
-            (index, mean.numpy(), 1 / np.sqrt(variance.numpy() + EPSILON))
-            for index, mean, variance in zip(
-                self._normalizer.indices,
-                self._normalizer.means,
-                self._normalizer.variances,
-            )
-        ]
-
-    def normalize(self, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
-        """Returns the arrays of one flattened observation, normalized."""
-        arrays = list(arrays)
-        for index, mean, scale in self._statistics:
-            scaled = (arrays[index] - mean) * scale
-            arrays[index] = np.minimum(np.maximum(scaled, -CLIP), CLIP)
-        return arrays
 
 
 class NormalizingActorPolicy(actor_policy.ActorPolicy):

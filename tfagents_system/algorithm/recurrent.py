@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -10,81 +9,53 @@ from tf_agents.agents.ddpg import critic_rnn_network
 from tf_agents.networks import actor_distribution_rnn_network, network
 
 from tfagents_system.algorithm import networks
+from tfagents_system.settings.hyperparameters import Hyperparameters
 
 
 def make_actor(
-    observation_spec: Any,
-    action_spec: Any,
-    *,
-    fc_layer_params: Sequence[int],
-    lstm_units: int,
-    preprocessing_layers: Any = None,
-    preprocessing_combiner: Any = None,
-    activation: str = "relu",
+    params: Hyperparameters, observation_spec: Any, action_spec: Any
 ) -> network.DistributionNetwork:
     """Builds an LSTM with a tanh-squashed normal distribution over actions.
 
     Args:
-      observation_spec: As for `networks.make_actor`.
-      action_spec: The same.
-      fc_layer_params: Units of the hidden layers before the LSTM.
-      lstm_units: Units of the LSTM.
-      preprocessing_layers: As for `networks.make_actor`.
-      preprocessing_combiner: The same.
-      activation: Keras activation of the hidden layers.
+      params: As for `networks.make_actor`, and the units of the LSTM.
+      observation_spec: Nest of TensorSpec.
+      action_spec: BoundedTensorSpec with finite bounds.
     """
-    layers, combiner = networks.complete_preprocessing(
-        observation_spec, preprocessing_layers, preprocessing_combiner, activation
-    )
+    layers, combiner = networks.complete_preprocessing(params, observation_spec)
     return actor_distribution_rnn_network.ActorDistributionRnnNetwork(
         observation_spec,
         action_spec,
         preprocessing_layers=layers,
         preprocessing_combiner=combiner,
-        input_fc_layer_params=tuple(fc_layer_params),
-        lstm_size=(lstm_units,),
+        input_fc_layer_params=tuple(params.actor_fc_layer_params),
+        lstm_size=(params.recurrent_lstm_units,),
         output_fc_layer_params=None,
-        activation_fn=tf.keras.activations.get(activation),
+        activation_fn=tf.keras.activations.get(params.activation),
         continuous_projection_net=networks.make_projection,
     )
 
 
 def make_critic(
-    observation_spec: Any,
-    action_spec: Any,
-    *,
-    joint_fc_layer_params: Sequence[int],
-    lstm_units: int,
-    preprocessing_layers: Any = None,
-    preprocessing_combiner: Any = None,
-    activation: str = "relu",
+    params: Hyperparameters, observation_spec: Any, action_spec: Any
 ) -> network.Network:
     """Builds an LSTM critic: sequences of (observation, action) in, Q out.
 
     Args:
-      observation_spec: As for `networks.make_critic`.
-      action_spec: The same.
-      joint_fc_layer_params: Units of the hidden layers before the LSTM.
-      lstm_units: Units of the LSTM.
-      preprocessing_layers: As for `networks.make_critic`.
-      preprocessing_combiner: The same.
-      activation: Keras activation of the hidden layers.
+      params: As for `networks.make_critic`, and the units of the LSTM.
+      observation_spec: Nest of TensorSpec.
+      action_spec: BoundedTensorSpec.
     """
 
     def make_vector_critic(spec: Any) -> network.Network:
         return critic_rnn_network.CriticRnnNetwork(
             (spec, action_spec),
-            joint_fc_layer_params=tuple(joint_fc_layer_params),
-            lstm_size=(lstm_units,),
+            joint_fc_layer_params=tuple(params.critic_joint_fc_layer_params),
+            lstm_size=(params.recurrent_lstm_units,),
             output_fc_layer_params=None,
-            activation_fn=tf.keras.activations.get(activation),
+            activation_fn=tf.keras.activations.get(params.activation),
         )
 
     return networks.with_preprocessing(
-        make_vector_critic,
-        observation_spec,
-        action_spec,
-        preprocessing_layers,
-        preprocessing_combiner,
-        activation,
+        make_vector_critic, params, observation_spec, action_spec
     )

@@ -17,8 +17,9 @@ from tfagents_system.algorithm.normalization import (
     NormalizingActorPolicy,
     ObservationNormalizer,
 )
-from tfagents_system.algorithm.specs import Specs
-from tfagents_system.train_params_base import TrainParamsBase
+from tfagents_system.settings.hyperparameters import Execution, Hyperparameters
+
+DEFAULT_EXECUTION = Execution()
 
 
 class ShardedSacAgent(sac_agent.SacAgent):
@@ -32,28 +33,30 @@ class ShardedSacAgent(sac_agent.SacAgent):
     each batch before the losses see it, and the policies that act do it themselves.
 
     Attributes:
-      num_shards: Parts of the batch; set it before the first `train`.
-      noise_seed: Makes the noise of the losses a function of it and of train_step, so
-        that a resumed training draws what it would have drawn; None: TensorFlow's
-        own. Set it before the first `train`.
+      num_shards: Parts of the batch.
       normalizer: Normalizes observations, or None.
     """
 
-    num_shards: int = 1
-    noise_seed: int | None = None
     # How many times the losses of one gradient step have sampled actions.
     _num_sampled: int = 0
 
     def __init__(
-        self, *args: Any, normalizer: ObservationNormalizer | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        normalizer: ObservationNormalizer | None = None,
+        execution: Execution = DEFAULT_EXECUTION,
+        **kwargs: Any,
     ) -> None:
         """Builds a SacAgent.
 
         Args:
           *args: SacAgent's.
           normalizer: Normalizes observations, or None.
+          execution: Number of shards, and the seed of the losses' noise.
           **kwargs: SacAgent's.
         """
+        self.num_shards = execution.num_batch_shards
+        self._noise_seed = execution.noise_seed
         super().__init__(*args, **kwargs)
         self.normalizer = normalizer
         # SacAgent's own policies are for its losses, which see what is normalized.
@@ -75,7 +78,7 @@ class ShardedSacAgent(sac_agent.SacAgent):
         return self._acting_policy or super().collect_policy
 
     def normalize(self, transition: trajectory.Transition) -> trajectory.Transition:
-        """Returns transitions as the networks want them."""
+        """Returns transitions with the observations that the networks expect."""
         if self.normalizer is None:
             return transition
         steps = (transition.time_step, transition.next_time_step)
@@ -95,12 +98,12 @@ class ShardedSacAgent(sac_agent.SacAgent):
     def _actions_and_log_probs(
         self, time_steps: Any, training: bool = False
     ) -> tuple[Any, tf.Tensor]:
-        """Samples actions for the losses, with `noise_seed`; see SacAgent."""
-        if self.noise_seed is None:
+        """Samples actions for the losses, by the noise seed if there is one."""
+        if self._noise_seed is None:
             actions, log_pi = super()._actions_and_log_probs(time_steps, training)
             return actions, log_pi
         seed = tf.random.experimental.stateless_fold_in(
-            tf.constant([self.noise_seed, self._num_sampled], tf.int32),
+            tf.constant([self._noise_seed, self._num_sampled], tf.int32),
             tf.cast(self.train_step_counter, tf.int32),
         )
         self._num_sampled += 1
@@ -229,7 +232,7 @@ def make_learning_rate(
 
     Args:
       initial: Learning rate of the first gradient step.
-      schedule: `learning_rate_schedule` of `TrainParamsBase`.
+      schedule: One of `hyperparameters.LEARNING_RATE_SCHEDULE`.
       total_train_steps: Gradient steps after which a schedule has come to 0.
     """
     schedules = tf.keras.optimizers.schedules
@@ -241,74 +244,55 @@ def make_learning_rate(
 
 
 def make_agent(
+    params: Hyperparameters,
     time_step_spec: Any,
     action_spec: Any,
     *,
     actor_network: network.Network,
     critic_network: network.Network,
     train_step: tf.Variable,
-    discount: float,
-    actor_learning_rate: float,
-    critic_learning_rate: float,
-    alpha_learning_rate: float,
-    learning_rate_schedule: str = "constant",
-    total_train_steps: int = 0,
-    target_update_tau: float,
-    target_update_period: int,
-    gradient_clipping: float | None,
-    initial_log_alpha: float,
-    target_entropy: float | None,
-    reward_scale_factor: float,
-    normalize_observations: bool = False,
     agent_class: type[ShardedSacAgent] = ShardedSacAgent,
 ) -> ShardedSacAgent:
     """Builds TF-Agents' SAC (https://arxiv.org/abs/1812.05905) with Adam throughout.
 
-    The arguments are the attributes of `TrainParamsBase` of the same meaning;
-    `total_train_steps` are the gradient steps of the whole training, and `agent_class`
-    is the agent's.
+    Args:
+      params: The hyperparameters of the agent.
+      time_step_spec: TimeStep of TensorSpec.
+      action_spec: BoundedTensorSpec of the action.
+      actor_network: Observation in, squashed normal over actions out.
+      critic_network: (observation, action) in, Q of shape (B,) out; it is copied.
+      train_step: int64 variable that counts gradient steps.
+      agent_class: The agent's class.
     """
 
-    def adam(learning_rate: float) -> tf.keras.optimizers.Optimizer:
-        return tf.keras.optimizers.Adam(
-            make_learning_rate(learning_rate, learning_rate_schedule, total_train_steps)
+    def adam(initial: float) -> tf.keras.optimizers.Optimizer:
+        learning_rate = make_learning_rate(
+            initial, params.learning_rate_schedule, params.total_train_steps
         )
+        return tf.keras.optimizers.Adam(learning_rate)
 
     return agent_class(
         time_step_spec,
         action_spec,
         critic_network=critic_network,
         actor_network=actor_network,
-        actor_optimizer=adam(actor_learning_rate),
-        critic_optimizer=adam(critic_learning_rate),
-        alpha_optimizer=adam(alpha_learning_rate),
-        target_update_tau=target_update_tau,
-        target_update_period=target_update_period,
+        actor_optimizer=adam(params.actor_learning_rate),
+        critic_optimizer=adam(params.critic_learning_rate),
+        alpha_optimizer=adam(params.alpha_learning_rate),
+        target_update_tau=params.target_update_tau,
+        target_update_period=params.target_update_period,
         td_errors_loss_fn=tf.math.squared_difference,
-        gamma=discount,
-        reward_scale_factor=reward_scale_factor,
-        initial_log_alpha=initial_log_alpha,
-        target_entropy=target_entropy,
-        gradient_clipping=gradient_clipping,
+        gamma=params.discount,
+        reward_scale_factor=params.reward_scale_factor,
+        initial_log_alpha=params.sac_log_alpha,
+        target_entropy=params.target_entropy,
+        gradient_clipping=params.gradient_clipping,
         train_step_counter=train_step,
         normalizer=ObservationNormalizer(time_step_spec.observation)
-        if normalize_observations
+        if params.normalize_observations
         else None,
+        execution=params.execution,
     )
-
-
-def build_agent(params: TrainParamsBase, specs: Specs) -> tf_agent.TFAgent:
-    """Builds and initializes the user's agent with a fresh train step.
-
-    Never set a global TensorFlow seed before this in a process that exports
-    policies: the seed would be baked in, and all who load them would act alike.
-    """
-    train_step = tf.Variable(0, dtype=tf.int64, name="train_step", trainable=False)
-    agent = params.agent_ctor(
-        train_step, specs.observation, specs.action, specs.time_step
-    )
-    agent.initialize()
-    return agent
 
 
 def diagnose(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from tfagents_system.dataflow.rows import RowCodec
-from tfagents_system.train_params_base import TrainParamsBase
+from tfagents_system.settings.hyperparameters import Hyperparameters
 
 # Fetches that the input pipeline holds beyond `prefetch_batches`: one in Reverb's
 # sampler, one being assembled, one ready, one in use. Reverb counts them as sampled.
@@ -34,12 +34,12 @@ class Pacing:
     slack_samples: float
 
 
-def warm_up_rows(params: TrainParamsBase) -> int:
+def warm_up_rows(params: Hyperparameters) -> int:
     """Returns the transitions in the replay before the first gradient step."""
     return int(params.n_buffer_init_episodes * params.env_config["horizon"])
 
 
-def make_pacing(params: TrainParamsBase, codec: RowCodec) -> Pacing:
+def make_pacing(params: Hyperparameters, codec: RowCodec) -> Pacing:
     """Derives the pacing from the iteration.
 
     An iteration is `n_train_episodes_per_iter * horizon` env steps by all workers

@@ -1,7 +1,7 @@
-"""The replay: its tables, its clients, and what a client may ask of it.
+"""The replay: its tables, the workers' writer, and the learner's dataset.
 
-Reverb waits for ever by default. Whatever waits here takes a callback, so that the
-caller can say for whom it waits, and give up.
+Reverb waits for ever by default. What waits here takes a callback, so that the caller
+can say what it waits for, and give up.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import Any, Callable
 import numpy as np
 import reverb
 import tensorflow as tf
-from numpy.typing import NDArray
+from tf_agents.trajectories import time_step as ts
 
+from tfagents_system.dataflow.n_step import NStep
 from tfagents_system.dataflow.rate_limiter import Pacing
-from tfagents_system.dataflow.rows import RowCodec
+from tfagents_system.dataflow.rows import Row, RowCodec
 
 EXPERIENCE_TABLE = "experience"
 VARIABLES_TABLE = "variables"
@@ -126,14 +127,15 @@ def read_replay(client: reverb.Client, timeout_secs: int = 2) -> ReplayInfo | No
 
 
 class ExperienceWriter:
-    """Writes a worker's transitions into the replay, some rows an item."""
+    """Writes a worker's experience into the replay, several rows an item."""
 
     def __init__(
         self,
         client: reverb.Client,
         codec: RowCodec,
+        n_step: NStep,
         generator: np.random.Generator,
-        shuffle_items: int = SHUFFLE_ITEMS,
+        on_wait: Callable[[float], None],
     ) -> None:
         """Opens a writer.
 
@@ -141,32 +143,39 @@ class ExperienceWriter:
           client: The client; a restart of the server is survived, and rows that were
             under way are sent again.
           codec: Layout of the rows.
+          n_step: Makes transitions of env steps.
           generator: Draws the rows of an item.
-          shuffle_items: From how many items of recent rows; without effect on
-            sequences and on items of one row.
+          on_wait: Called about every second of waiting for the replay server with the
+            seconds waited so far; may raise to give up.
         """
         self._writer = client.trajectory_writer(num_keep_alive_refs=1)
-        self._generator = generator
-        self._rows_per_item = codec.rows_per_item
+        self._codec, self._n_step, self._generator = codec, n_step, generator
+        self._on_wait = on_wait
         keeps_order = codec.is_sequence or codec.rows_per_item == 1
-        self._max_rows = codec.rows_per_item * (1 if keeps_order else shuffle_items)
+        self._max_rows = codec.rows_per_item * (1 if keeps_order else SHUFFLE_ITEMS)
         self._max_pending = max(1, MAX_PENDING_ROWS // codec.rows_per_item)
         # They may be of several episodes: each row stands for itself.
-        self._rows: list[tuple[NDArray[Any], ...]] = []
+        self._rows: list[Row] = []
 
-    def write(
-        self, columns: tuple[NDArray[Any], ...], on_wait: Callable[[float], None]
+    def add(
+        self, time_step: ts.TimeStep, action: Any, next_time_step: ts.TimeStep
     ) -> None:
+        """Adds an env step; waits while too many rows are under way.
+
+        Args:
+          time_step: Before the action.
+          action: Nest of arrays.
+          next_time_step: What the environment returned.
+        """
+        for transition in self._n_step.add(time_step, action, next_time_step):
+            self.write(self._codec.pack_transition(transition))
+
+    def write(self, row: Row) -> None:
         """Writes one packed transition; waits while too many are under way.
 
         It travels when its item is drawn or complete; until then it is held back.
-
-        Args:
-          columns: One array of shape (width,) for each column of the row.
-          on_wait: Called about every second of waiting with the seconds waited so
-            far; may raise to give up.
         """
-        self._rows.append(columns)
+        self._rows.append(row)
         if len(self._rows) < self._max_rows:
             return
         rows = self._take_rows()
@@ -178,33 +187,32 @@ class ExperienceWriter:
                 lambda column: column[-1:], self._writer.history
             ),
         )
-        self._flush(self._max_pending, on_wait)
+        self._flush(self._max_pending)
 
-    def _take_rows(self) -> list[tuple[NDArray[Any], ...]]:
+    def _take_rows(self) -> list[Row]:
         """Takes the rows of the next item: all there are, or random ones of them."""
-        if len(self._rows) == self._rows_per_item:
+        rows_per_item = self._codec.rows_per_item
+        if len(self._rows) == rows_per_item:
             rows, self._rows = self._rows, []
             return rows
-        drawn = self._generator.choice(
-            len(self._rows), self._rows_per_item, replace=False
-        )
+        drawn = self._generator.choice(len(self._rows), rows_per_item, replace=False)
         rows = [self._rows[index] for index in drawn]
         for index in sorted(drawn, reverse=True):
             del self._rows[index]
         return rows
 
-    def flush(self, on_wait: Callable[[float], None]) -> None:
-        """Waits until the server has confirmed every item; `on_wait` as in `write`."""
-        self._flush(0, on_wait)
+    def flush(self) -> None:
+        """Waits until the server has confirmed every item."""
+        self._flush(0)
 
-    def _flush(self, max_pending: int, on_wait: Callable[[float], None]) -> None:
+    def _flush(self, max_pending: int) -> None:
         started = time.monotonic()
         while True:
             try:
                 self._writer.flush(max_pending, timeout_ms=FLUSH_TIMEOUT_MS)
                 return
             except reverb.errors.DeadlineExceededError:
-                on_wait(time.monotonic() - started)
+                self._on_wait(time.monotonic() - started)
 
 
 def make_dataset(

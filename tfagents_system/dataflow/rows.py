@@ -21,7 +21,11 @@ from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
 
 from tfagents_system.algorithm.specs import Specs
-from tfagents_system.train_params_base import TrainParamsBase
+from tfagents_system.dataflow.n_step import NStepTransition
+from tfagents_system.settings.hyperparameters import Hyperparameters
+
+# One array of shape (width,) for each column of a packed transition.
+Row = tuple[NDArray[Any], ...]
 
 # Rows that share an item: sampling, inserting and storing cost by the item
 # (docs/benchmarks.md).
@@ -87,7 +91,7 @@ class RowCodec:
         self.rows_per_item = sequence_length or (1 if is_large else _ROWS_PER_ITEM)
 
     @classmethod
-    def of(cls, params: TrainParamsBase, specs: Specs) -> RowCodec:
+    def of(cls, params: Hyperparameters, specs: Specs) -> RowCodec:
         """Returns the layout for what the user trains."""
         return cls(
             specs, params.recurrent_sequence_length if params.recurrent else None
@@ -112,8 +116,8 @@ class RowCodec:
     def batches_per_fetch(self) -> int:
         """Batches that the learner samples at once.
 
-        It shuffles their rows, so that next to no two rows of a batch come from one
-        item; where that is not possible or not needed, there is one.
+        It shuffles their rows, so that hardly any two rows of a batch come from the
+        same item. Where that is impossible or not needed, it is one batch.
         """
         return 1 if self.is_sequence or self.rows_per_item == 1 else _BATCHES_PER_FETCH
 
@@ -129,7 +133,7 @@ class RowCodec:
         discount: float,
         next_observation: Any,
         is_first: bool = False,
-    ) -> tuple[NDArray[Any], ...]:
+    ) -> Row:
         """Packs one transition.
 
         Args:
@@ -156,22 +160,15 @@ class RowCodec:
             part[:] = array if len(field.shape) <= 1 else np.reshape(array, -1)
         return row
 
-    def pack_step(
-        self,
-        time_step: ts.TimeStep,
-        action: Any,
-        reward: float,
-        discount: float,
-        next_observation: Any,
-    ) -> tuple[NDArray[Any], ...]:
-        """Packs a transition of an episode, as `n_step.NStepWriter` passes it on."""
+    def pack_transition(self, transition: NStepTransition) -> Row:
+        """Packs a transition of an episode."""
         return self.pack(
-            time_step.observation,
-            action,
-            reward,
-            discount,
-            next_observation,
-            is_first=time_step.step_type == ts.StepType.FIRST,
+            transition.time_step.observation,
+            transition.action,
+            transition.reward,
+            transition.discount,
+            transition.next_observation,
+            is_first=transition.time_step.step_type == ts.StepType.FIRST,
         )
 
     def unpack(self, columns: tuple[tf.Tensor, ...]) -> trajectory.Transition:

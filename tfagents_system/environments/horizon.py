@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tfagents_system.environments import layers, standard
+from tfagents_system.environments import hooks, layers
 from tfagents_system.errors import UserError
-from tfagents_system.settings import configuration
+from tfagents_system.settings import params_file
 from tfagents_system.train_params_base import TrainParamsBase
 
 
@@ -31,9 +31,9 @@ def complete(
     if "horizon" in config:
         return params
     try:
-        env = standard.make_user_env(params, worker=0, seed=params.seed)
+        env = hooks.make_user_env(params, worker=0, seed=params.seed)
     except KeyError as error:
-        configuration.explain_missing_horizon(error, params_path, config)
+        params_file.explain_missing_horizon(error, params_path, config)
         raise
     horizon = layers.time_limit(env)
     env.close()
@@ -43,4 +43,4 @@ def complete(
             'limit; add e.g. "horizon": 1000'
         )
     config = {**config, "horizon": horizon}
-    return configuration.make_params(type(params), params_path, config)
+    return params_file.make_params(type(params), params_path, config)

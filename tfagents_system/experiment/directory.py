@@ -1,32 +1,25 @@
-"""Every path of one experiment, its snapshots and its DONE mark.
+"""Every path of one experiment, and its DONE mark.
 
-Used by every process and by the launcher, so it must not import TensorFlow.
-
-    <exp_dir>/
-      config.json params.py      snapshots; a resumed run uses these
-      run.json                   port, seed, services and CPUs of the current run
-      specs.pbtxt                what the environment observes and how it acts
-      services/<service>/        one daemontools service a process
-      status/<service>.json      what each process says of itself, every second
-      replay/                    Reverb's own checkpoint folder; nothing else in it
-      train/checkpoints/         joint checkpoints of learner and replay
-      train/<service>/           TensorBoard: losses, rates, training episodes
-      eval/<service>/            TensorBoard: evaluation episodes
-      policies/                  SavedModels and checkpoints/policy_checkpoint_*
-      videos/                    made by run.py
-      tmp/                       the processes' temporary files, while they run
-      DONE                       training is complete
+<exp_dir>/
+  config.json params.py      snapshots; a resumed run uses these
+  run.json                   port, services and CPUs of the current run
+  specs.pbtxt                what the environment observes and how it acts
+  services/<service>/        one daemontools service a process
+  status/<service>.json      what each process says of itself, every second
+  replay/                    Reverb's own checkpoint folder; nothing else in it
+  train/checkpoints/         joint checkpoints of learner and replay
+  train/<service>/           TensorBoard: losses, rates, training episodes
+  eval/<service>/            TensorBoard: evaluation episodes
+  policies/                  SavedModels and checkpoints/policy_checkpoint_*
+  videos/                    made by run.py
+  tmp/                       the processes' temporary files, while they run
+  DONE                       training is complete
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 from pathlib import Path
-from typing import Any, Callable
-
-from tfagents_system.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
@@ -53,7 +46,7 @@ class Experiment:
 
     @property
     def run(self) -> Path:
-        """What the launcher decided for the current run (see `topology`)."""
+        """What the launcher decided for the current run (see `run_file`)."""
         return self.root / "run.json"
 
     @property
@@ -83,12 +76,12 @@ class Experiment:
 
     @property
     def checkpoints(self) -> Path:
-        """Joint checkpoints of learner and replay (see `checkpoint`)."""
+        """Joint checkpoints of learner and replay (see `generations`)."""
         return self.root / "train" / "checkpoints"
 
     @property
     def policies(self) -> Path:
-        """Exported policies, TF-Agents' names (see `policy_export`)."""
+        """Exported policies, by TF-Agents' names (see `learning.policy_export`)."""
         return self.root / "policies"
 
     @property
@@ -143,42 +136,8 @@ class Experiment:
         return self.root / "eval" / name
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON so that a reader sees the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
-def read_json(
-    path: Path,
-    object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None,
-) -> Any:
-    """Reads a JSON file.
-
-    Args:
-      path: The file.
-      object_pairs_hook: Makes an object of its keys and values, as in `json.loads`.
-
-    Returns:
-      What it holds.
-
-    Raises:
-      UserError: The file is missing or is not valid JSON.
-    """
-    try:
-        return json.loads(
-            path.read_text(encoding="utf-8"), object_pairs_hook=object_pairs_hook
-        )
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid JSON: {error}") from error
-
-
 def resolve_path(path: str) -> Path:
-    """Finds a path as given, or else relative to the repository root.
+    """Finds a path as given, or relative to the repository root.
 
     The documented commands name paths relative to the repository root; this makes
     them work from any folder.

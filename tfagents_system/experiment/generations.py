@@ -1,4 +1,4 @@
-"""Generations: joint checkpoints of learner and replay, intact or not used.
+"""Generations: joint checkpoints of learner and replay, used only if intact.
 
     train/checkpoints/
       generation_<train step>/    learner, replay, and a manifest of their files
@@ -7,7 +7,7 @@
 
 A generation is made under another name and renamed when every byte is on disk. Its
 manifest has the size and checksum of each file, so that learner and replay server,
-which restore on their own, choose the same one: the newest that is as it was written.
+which restore on their own, choose the same one: the newest that is intact.
 """
 
 from __future__ import annotations
@@ -17,24 +17,22 @@ import dataclasses
 import fcntl
 import json
 import logging
-import os
 import re
 import shutil
 import time
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tfagents_system.errors import UserError
-from tfagents_system.experiment.directory import Experiment, write_json
+from tfagents_system.experiment.directory import Experiment
+from tfagents_system.host.files import fingerprint, sync, write_json
 
 NUM_KEPT = 2
 NUM_DAMAGED_KEPT = 2
 _NAME = re.compile(r"generation_(\d{10})")
 _MANIFEST = "manifest.json"
 _FACTS = ("train_step", "env_steps", "episodes", "row_layout")
-_CHUNK_BYTES = 1 << 20
 
 logger = logging.getLogger(__name__)
 
@@ -59,10 +57,7 @@ class Generation:
 
 
 def list_generations(experiment: Experiment) -> list[Generation]:
-    """Returns the generations that have a manifest, the newest first.
-
-    Whatever else lies in the folder is none of them.
-    """
+    """Returns the generations that have a manifest, the newest first."""
     generations = []
     for path in _folders(experiment):
         with contextlib.suppress(_Damage):
@@ -112,9 +107,9 @@ def locked(experiment: Experiment) -> Iterator[None]:
 
 
 def newest_intact(experiment: Experiment) -> Generation | None:
-    """Finds the newest generation that is as it was written; call it `locked`.
+    """Finds the newest intact generation; call it with the generations `locked`.
 
-    Those that are newer and damaged are moved aside, and that is logged.
+    Newer ones that are damaged are moved aside, and that is logged.
 
     Returns:
       The generation, or None if no training has got as far as that.
@@ -151,16 +146,6 @@ def _verify(path: Path) -> Generation:
         if found_checksum != checksum:
             raise _Damage(f"{name} has other contents than were written")
     return generation
-
-
-def fingerprint(path: Path) -> tuple[int, int]:
-    """Returns a file's size in bytes and its CRC-32."""
-    size = checksum = 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            size += len(chunk)
-            checksum = zlib.crc32(chunk, checksum)
-    return size, checksum
 
 
 def _damaged(experiment: Experiment) -> list[Path]:
@@ -222,12 +207,3 @@ def complete(experiment: Experiment, **facts: Any) -> Generation:
         for old in list_generations(experiment)[NUM_KEPT:]:
             shutil.rmtree(old.path)
     return generation
-
-
-def sync(path: Path) -> None:
-    """Forces a file or folder to disk, so that a power cut cannot leave half of it."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

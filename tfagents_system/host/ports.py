@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
 
 from tfagents_system.errors import UserError
 
@@ -12,7 +11,7 @@ def _listen(port: int) -> int:
     """Listens on a port of all interfaces for a moment; returns its number.
 
     SO_REUSEADDR allows a port whose old connections linger, but not one on which
-    anybody listens. Reverb itself sets SO_REUSEPORT, which would allow that too.
+    somebody listens. Reverb itself sets SO_REUSEPORT, which would allow that too.
     """
     with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -37,16 +36,16 @@ def check_free(port: int) -> None:
         ) from error
 
 
-def choose_port(environment: Mapping[str, str]) -> int:
-    """Returns the replay server's port: SAC_REVERB_PORT, or a free one for `auto`.
+def choose_port(wanted: int | None = None) -> int:
+    """Returns a free port.
+
+    Args:
+      wanted: The port; None: any.
 
     Raises:
-      UserError: It is not a port, or it is taken.
+      UserError: It is taken.
     """
-    text = environment.get("SAC_REVERB_PORT", "auto").strip()
-    if text in ("auto", ""):
+    if wanted is None:
         return _listen(0)
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise UserError(f"SAC_REVERB_PORT={text!r} must be a port, 1-65535, or auto")
-    check_free(int(text))
-    return int(text)
+    check_free(wanted)
+    return wanted

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
+
+# Their progress reports say nothing about a training.
+_LIBRARY = re.compile(r"site-packages/(tensorflow|tf_agents|portpicker)\b")
 
 
 def quiet_imports() -> None:
-    """Turns off banners that say nothing about this run; call before the imports.
+    """Turns off banners that say nothing about this run; call it before the imports.
 
     - TensorFlow: that there is no GPU, that CUDA's parts register twice, and which
       CPU instructions it has (all of it C++ log; Python errors are not affected).
@@ -36,6 +40,8 @@ def quiet_imports() -> None:
 
 
 def _is_worth_logging(record: logging.LogRecord) -> bool:
+    if record.levelno <= logging.INFO and _LIBRARY.search(record.pathname):
+        return False
     message = record.getMessage()
     return (
         "is not a valid tf.function parameter name" not in message

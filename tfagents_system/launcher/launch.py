@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import logging
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -20,16 +19,26 @@ from pathlib import Path
 from types import FrameType
 
 from tfagents_system.errors import UserError, run_command
-from tfagents_system.experiment.directory import (
-    REPOSITORY,
-    Experiment,
-    read_json,
-    resolve_path,
-    write_json,
+from tfagents_system.experiment import (
+    run_file,
+    services,
+    status_file,
+    status_writer,
 )
-from tfagents_system.experiment.progress import read_status
+from tfagents_system.experiment.directory import REPOSITORY, Experiment
+from tfagents_system.experiment.status_file import LAUNCHER, Phase, Status
+from tfagents_system.experiment.status_writer import StatusWriter
 from tfagents_system.host import ports
-from tfagents_system.launcher import daemontools, topology
+from tfagents_system.host.process_tree import adopt_orphans
+from tfagents_system.launcher import (
+    cpu_plan,
+    daemontools,
+    run_lock,
+    topology,
+    variables_file,
+)
+from tfagents_system.launcher.detach import detach
+from tfagents_system.launcher.stop import stop
 from tfagents_system.launcher.watch import watch_until_done
 
 # SLURM sends SIGUSR1 before the time limit where a job asks for it, and SIGTERM at it.
@@ -39,29 +48,26 @@ LOCK_RETRY_SECS = 1.0
 
 
 class StopRequested(Exception):
-    """Raised by the signal handlers in the launcher."""
+    """Raised by the signal handlers in the launcher.
+
+    Attributes:
+      signum: The signal.
+    """
+
+    def __init__(self, signum: int) -> None:
+        """Keeps the signal."""
+        super().__init__(signum)
+        self.signum = signum
 
 
-def _required(environment: Mapping[str, str], name: str) -> Path:
-    value = environment.get(name)
-    if not value:
-        raise UserError(f"{name} is not set; set it in the variables file")
-    path = resolve_path(value)
-    if not path.is_file():
-        raise UserError(f"{name}: no file {value}")
-    return path
-
-
-def read_plan(
-    environment: Mapping[str, str], port: int
-) -> tuple[topology.CpuPlan, list[topology.Service]]:
-    """Plans the run that the environment describes on the CPUs at hand."""
-    cpus = topology.allowed_cpus()
-    plan = topology.plan_cpus(topology.read_cpu_request(environment), cpus)
-    exp_dir = topology.read_exp_dir(environment)
-    services = topology.make_services(plan, exp_dir, port, sys.executable)
-    print(topology.format_plan(plan, services, len(cpus)), flush=True)
-    return plan, services
+def plan_services(environment: Mapping[str, str], port: int) -> list[topology.Service]:
+    """Plans the run that the environment describes on the CPUs at hand; prints it."""
+    cpus = cpu_plan.allowed_cpus()
+    plan = cpu_plan.plan_cpus(variables_file.read_cpu_request(environment), cpus)
+    exp_dir = variables_file.read_exp_dir(environment)
+    planned = topology.make_services(plan, exp_dir, port, sys.executable)
+    print(topology.format_plan(plan, planned, len(cpus)), flush=True)
+    return planned
 
 
 @contextlib.contextmanager
@@ -76,9 +82,9 @@ def exclusive_run(experiment: Experiment) -> Iterator[int]:
     """
     with (
         experiment.launcher_pid.open("a+") as pid_file,
-        daemontools.open_lock(experiment) as lock,
+        run_lock.open_lock(experiment) as lock,
     ):
-        if not daemontools.try_lock(pid_file.fileno()):
+        if not run_lock.try_lock(pid_file.fileno()):
             pid_file.seek(0)
             raise UserError(
                 f"{experiment.root} is being trained by the launcher with pid "
@@ -90,8 +96,8 @@ def exclusive_run(experiment: Experiment) -> Iterator[int]:
         pid_file.flush()
         if not _try_lock_again(lock):
             print("A launcher died and left processes of this run; stopping them.")
-            daemontools.stop(experiment)
-            if not daemontools.try_lock(lock):
+            stop(experiment)
+            if not run_lock.try_lock(lock):
                 raise UserError(f"{experiment.lock} is still in use; try again")
         yield lock
 
@@ -99,7 +105,7 @@ def exclusive_run(experiment: Experiment) -> Iterator[int]:
 def _try_lock_again(lock: int) -> bool:
     """Tries for a moment: scripts/status.sh takes the lock to see if it is free."""
     deadline = time.monotonic() + LOCK_RETRY_SECS
-    while not daemontools.try_lock(lock):
+    while not run_lock.try_lock(lock):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)
@@ -112,9 +118,9 @@ def prepare(experiment: Experiment, params: Path, config: Path) -> None:
     Raises:
       UserError: It failed; it has said why.
     """
-    command = [sys.executable, "-m", "tfagents_system.processes.prepare"]
-    command += ["--exp_dir", str(experiment.root)]
-    command += ["--params", str(params), "--config", str(config)]
+    command = [sys.executable, "-m", "tfagents_system.processes", "prepare"]
+    command += [f"--exp_dir={experiment.root}"]
+    command += [f"--params={params}", f"--config={config}"]
     with (experiment.root / "prepare.log").open("wb") as chatter:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=chatter)
         started = time.monotonic()
@@ -137,69 +143,76 @@ def prepare(experiment: Experiment, params: Path, config: Path) -> None:
 
 def write_run(
     experiment: Experiment,
-    services: Sequence[topology.Service],
+    planned: Sequence[topology.Service],
     port: int,
     params: Path,
 ) -> None:
     """Writes what the processes must know, and their service directories."""
-    source = params.parent
-    if experiment.run.exists() and params == experiment.params:
-        source = Path(read_json(experiment.run)["params_folder"])
-    write_json(
-        experiment.run,
-        {
-            "reverb_port": port,
-            "params_folder": str(source),
-            "services": [
-                {
-                    "name": service.name,
-                    "cpus": list(service.cpus),
-                    "starts_before": daemontools.count_starts(experiment, service.name),
-                }
-                for service in services
-            ],
-        },
-    )
-    names = [service.name for service in services]
-    daemontools.remove_other_services(experiment, names)
-    for service in services:
-        daemontools.write_service(experiment, service)
-
-
-def forget_states(experiment: Experiment, names: Sequence[str]) -> None:
-    """Marks each service as not started, lest an earlier run's state be believed."""
-    for name in names:
-        if status := read_status(experiment, name):
-            now = time.time()
-            status.update(
-                state="not started", state_since=now, progress_at=now, pid=None
+    # A snapshot that is launched itself stays a copy of what it was copied from.
+    is_snapshot = params == experiment.params
+    copied_from = run_file.params_folder(experiment) if is_snapshot else None
+    run = run_file.Run(
+        reverb_port=port,
+        params_folder=str(copied_from or params.parent),
+        services=tuple(
+            run_file.RunService(
+                name=service.name,
+                cpus=service.cpus,
+                starts_before=services.count_starts(experiment, service.name),
             )
-            write_json(experiment.status(name), status)
+            for service in planned
+        ),
+    )
+    run.save(experiment)
+    daemontools.remove_other_services(experiment, run.names)
+    for service in planned:
+        daemontools.write_service(experiment, service)
+        status_writer.forget(experiment, service.name)
 
 
-def train(experiment: Experiment, environment: dict[str, str]) -> int:
+def make_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Returns the environment of all processes.
+
+    Raises:
+      UserError: daemontools is not installed.
+    """
+    # The services run in their own folders; they must find this very package.
+    python_path = [str(REPOSITORY), environment.get("PYTHONPATH", "")]
+    return {
+        **environment,
+        **topology.loopback_without_proxy(environment),
+        "PATH": daemontools.daemontools_path(environment),
+        "PYTHONPATH": os.pathsep.join(filter(None, python_path)),
+    }
+
+
+def launch(experiment: Experiment, variables: Mapping[str, str]) -> int:
     """Runs a training in the foreground until it is done or stopped.
 
+    Args:
+      experiment: The experiment.
+      variables: The user's variables, and the rest of the environment.
+
     Returns:
-      Exit code: 0 when training is complete, 130 or 143 after a signal.
+      Exit code: 0 when training is complete, 128 + signal after a signal.
+
+    Raises:
+      UserError: Bad input, or a service that keeps failing.
     """
-    params = _required(environment, "SAC_PARAMS")
-    config = _required(environment, "SAC_CONFIG")
+    params = variables_file.read_file(variables, "SAC_PARAMS")
+    config = variables_file.read_file(variables, "SAC_CONFIG")
     try:
         experiment.root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make {experiment.root}: {error.strerror}") from error
-    daemontools.adopt_orphans()
-    environment["PATH"] = daemontools.daemontools_path(environment)
-    environment.update(topology.loopback_without_proxy(environment))
-    # The services run in their own folders; they must find this very package.
-    python_path = [str(REPOSITORY), environment.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, python_path))
+    adopt_orphans()
+    environment = make_environment(variables)
     with exclusive_run(experiment) as lock:
-        port = ports.choose_port(environment)
-        _, services = read_plan(environment, port)
-        names = [service.name for service in services]
-        os.environ["SAC_NUM_COLLECT_WORKERS"] = str(len(services) - 2)
+        port = ports.choose_port(variables_file.read_port(variables))
+        planned = plan_services(variables, port)
+        status = StatusWriter(experiment, LAUNCHER, Status)
+        status.enter(Phase.PREPARING)
+        os.environ["SAC_NUM_COLLECT_WORKERS"] = str(len(planned) - 2)
         prepare(experiment, params, config)
         if experiment.done.exists():
             print(
@@ -207,58 +220,42 @@ def train(experiment: Experiment, environment: dict[str, str]) -> int:
                 "train on, raise num_iter in its config.json or params.py."
             )
             return 0
-        write_run(experiment, services, port, params)
-        forget_states(experiment, names)
-        print(f"Training in {experiment.root}; stop with Ctrl-C.", flush=True)
-        experiment.temporary_files.mkdir(exist_ok=True)
-        environment["TMPDIR"] = str(experiment.temporary_files)
-        code = 0
-        try:
-            watch_until_done(experiment, names, environment, lock)
-        except StopRequested as request:
-            print("Stopping: checkpoint, then all processes ...", flush=True)
-            code = 128 + int(str(request))
-        finally:
-            for signum in STOP_SIGNALS:  # A second Ctrl-C must not end the stopping.
-                signal.signal(signum, signal.SIG_IGN)
-            daemontools.stop(experiment)
-        if problem := read_status(experiment, topology.LEARNER).get("problem"):
-            print(f"error: {problem}; the checkpoint before is the last one")
-        if code == 0:
-            print(f"Training is complete: {experiment.root}")
-        else:
-            print("Stopped. The same command resumes.")
+        write_run(experiment, planned, port, params)
+        names = [service.name for service in planned]
+        return _train(experiment, names, environment, lock, status)
+
+
+def _train(
+    experiment: Experiment,
+    names: Sequence[str],
+    environment: dict[str, str],
+    lock: int,
+    status: StatusWriter[Status],
+) -> int:
+    """Starts the services, watches them, and stops them; returns the exit code."""
+    print(f"Training in {experiment.root}; stop with Ctrl-C.", flush=True)
+    experiment.temporary_files.mkdir(exist_ok=True)
+    environment["TMPDIR"] = str(experiment.temporary_files)
+    status.enter(Phase.TRAINING)
+    code = 0
+    try:
+        watch_until_done(experiment, names, environment, lock)
+    except StopRequested as request:
+        print("Stopping: checkpoint, then all processes ...", flush=True)
+        code = 128 + request.signum
+    finally:
+        for signum in STOP_SIGNALS:  # A second Ctrl-C must not end the stopping.
+            signal.signal(signum, signal.SIG_IGN)
+        status.enter(Phase.STOPPING)
+        stop(experiment)
+        status.enter(Phase.STOPPED)
+    if problem := status_file.read_learner(experiment).problem:
+        print(f"error: {problem}; the checkpoint before is the last one")
+    if code == 0:
+        print(f"Training is complete: {experiment.root}")
+    else:
+        print("Stopped. The same command resumes.")
     return code
-
-
-def detach(experiment: Experiment) -> int:
-    """Starts this launcher again in the background; returns once it runs.
-
-    Returns:
-      0, or the launcher's exit code if it ended at once.
-    """
-    experiment.root.mkdir(parents=True, exist_ok=True)
-    log = experiment.root / "launcher.log"
-    command = [sys.executable, "-m", "tfagents_system.launch"]
-    with log.open("ab") as output:
-        offset = output.tell()
-        launcher = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    while launcher.poll() is None:
-        text = log.read_bytes()[offset:].decode(errors="replace")
-        if "Training in " in text:
-            print(text, end="")
-            print(f"In the background as pid {launcher.pid}; its log: {log}")
-            print(f"Status: scripts/status.sh {shlex.quote(str(experiment.root))}")
-            return 0
-        time.sleep(0.2)
-    print(log.read_bytes()[offset:].decode(errors="replace"), end="")
-    return launcher.returncode
 
 
 def main() -> int:
@@ -271,13 +268,13 @@ def main() -> int:
     )
     parser.add_argument("--detach", action="store_true", help="train in the background")
     args = parser.parse_args()
-    environment = topology.current_environment()
-    experiment = Experiment(topology.read_exp_dir(environment))
+    variables = dict(os.environ)
+    experiment = Experiment(variables_file.read_exp_dir(variables))
     if args.dry_run:
         for name in ("SAC_PARAMS", "SAC_CONFIG"):
-            _required(environment, name)
+            variables_file.read_file(variables, name)
         print(f"Experiment directory: {experiment.root}")
-        read_plan(environment, port=0)
+        plan_services(variables, port=0)
         return 0
     if args.detach:
         return detach(experiment)
@@ -287,11 +284,11 @@ def main() -> int:
 
     for signum in STOP_SIGNALS:
         signal.signal(signum, on_signal)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        return train(experiment, environment)
+        return launch(experiment, variables)
     except StopRequested as request:  # Before anything was started.
-        return 128 + int(str(request))
+        return 128 + request.signum
 
 
 if __name__ == "__main__":

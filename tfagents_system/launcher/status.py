@@ -14,69 +14,68 @@ import sys
 import time
 
 from tfagents_system.errors import UserError, run_command
-from tfagents_system.experiment.directory import Experiment, read_json, resolve_path
-from tfagents_system.experiment.progress import read_progress, read_status
-from tfagents_system.launcher import daemontools, topology
-
-
-def launcher_pid(experiment: Experiment) -> int | None:
-    """Returns the pid of the living launcher of a run, or None."""
-    if not experiment.launcher_pid.exists():
-        return None
-    with experiment.launcher_pid.open() as pid_file:
-        if daemontools.try_lock(pid_file.fileno()):
-            return None
-        return int(pid_file.read())
-
-
-def _ago(timestamp: float | None) -> str:
-    if timestamp is None:
-        return ""
-    return f" for {max(0, round(time.time() - timestamp))} s"
+from tfagents_system.experiment import status_file
+from tfagents_system.experiment.directory import Experiment, resolve_path
+from tfagents_system.experiment.progress import read_progress
+from tfagents_system.experiment.run_file import Run, num_restarts
+from tfagents_system.experiment.status_file import CollectWorkerStatus, Status
+from tfagents_system.launcher import (
+    daemontools,
+    run_lock,
+    stop,
+    variables_file,
+    wording,
+)
 
 
 def print_status(experiment: Experiment) -> None:
     """Prints whether a run is alive, its progress, and each service."""
-    services = read_json(experiment.run)["services"]
-    names = [service["name"] for service in services]
-    starts_before = {service["name"]: service["starts_before"] for service in services}
+    run = Run.load(experiment)
     restarts = {
-        name: daemontools.num_restarts(starts_before, experiment, name)
-        for name in names
+        name: num_restarts(run.starts_before, experiment, name) for name in run.names
     }
-    is_running = daemontools.is_running(experiment)
-    if is_running:
-        pid = launcher_pid(experiment)
-        state = f"running, launcher pid {pid}" if pid else "running without launcher"
-    else:
-        state = "complete" if experiment.done.exists() else "stopped"
-    print(f"{experiment.root}: {state}")
-    print(read_progress(experiment, names).line(sum(restarts.values())))
-    width = max(map(len, names))
-    for name in names:
-        status = read_status(experiment, name)
+    is_running = run_lock.is_running(experiment)
+    print(f"{experiment.root}: {_describe_run(experiment, is_running)}")
+    progress = read_progress(experiment, run.names)
+    print(wording.progress_line(progress, sum(restarts.values())))
+    width = max(map(len, run.names))
+    for name in run.names:
+        status = status_file.read_service(experiment, name)
         pid = daemontools.pid_of(experiment, name) if is_running else None
-        doing = f"{status.get('state', '')}{_ago(status.get('state_since'))}"
         print(
             f"  {name:<{width}}  {f'pid {pid}' if pid else 'down':<12}  "
             f"restarts {restarts[name]:<4}  "
-            f"{doing if pid else ''}"
+            f"{_describe_phase(status) if pid else ''}"
         )
-        if "curriculum" in status:
-            print(f"  {'':<{width}}  curriculum: {status['curriculum']}")
+        if isinstance(status, CollectWorkerStatus) and status.curriculum:
+            print(f"  {'':<{width}}  curriculum: {status.curriculum}")
+
+
+def _describe_run(experiment: Experiment, is_running: bool) -> str:
+    if not is_running:
+        return "complete" if experiment.done.exists() else "stopped"
+    pid = run_lock.launcher_pid(experiment)
+    return f"running, launcher pid {pid}" if pid else "running without launcher"
+
+
+def _describe_phase(status: Status) -> str:
+    if not status.phase_since:
+        return status.describe()
+    secs = max(0, round(time.time() - status.phase_since))
+    return f"{status.describe()} for {secs} s"
 
 
 def stop_run(experiment: Experiment) -> None:
-    """Stops a run: through its launcher if that lives, else directly."""
-    pid = launcher_pid(experiment)
+    """Stops a run: through its launcher if that lives, otherwise directly."""
+    pid = run_lock.launcher_pid(experiment)
     if pid is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
         print(f"Asked the launcher (pid {pid}) to stop.", flush=True)
-        while launcher_pid(experiment) == pid:
+        while run_lock.launcher_pid(experiment) == pid:
             time.sleep(0.2)
-    if daemontools.is_running(experiment):
-        daemontools.stop(experiment)
+    if run_lock.is_running(experiment):
+        stop.stop(experiment)
     print("Stopped. Nothing of this run is left.")
 
 
@@ -94,7 +93,7 @@ def main() -> int:
     if args.exp_dir:
         root = resolve_path(args.exp_dir)
     else:
-        root = topology.read_exp_dir(topology.current_environment())
+        root = variables_file.read_exp_dir(os.environ)
     experiment = Experiment(root)
     if not experiment.run.exists():
         raise UserError(f"no run in {root}")

@@ -1,67 +1,22 @@
-"""Which processes a run has, on which CPUs, in which environment.
-
-The one source of truth for the launcher, the service directories, the status and
-the processes themselves. Imports nothing heavy: the shell asks it for facts.
-"""
+"""Which services a run has, with which environment and command: what the shell asks."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import re
 import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tfagents_system.errors import UserError
-from tfagents_system.experiment.directory import REPOSITORY, resolve_path
+from tfagents_system.experiment.directory import REPOSITORY
+from tfagents_system.experiment.services import (
+    COLLECT_WORKER,
+    LEARNER,
+    REPLAY_SERVER,
+    worker_name,
+)
+from tfagents_system.launcher.cpu_plan import CpuPlan
 
-REPLAY_SERVER = "replay_server"
-LEARNER = "learner"
-COLLECT_WORKER = "collect_worker"
 TEMPLATES = REPOSITORY / "supervise"
-
-# More workers than this rarely pay: the rate limiter holds them to the learner's
-# pace, and each costs about half a gigabyte. Explicit numbers may exceed it.
-MAX_AUTO_WORKERS = 16
-# A batch of 256 in 8 shards costs half as much again as in one (docs/benchmarks.md).
-MAX_AUTO_TRAIN_CPUS = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class CpuRequest:
-    """The CPU numbers of a variables file; None where it says `auto`.
-
-    Attributes:
-      reverb_cpus: SAC_REVERB_CPUS.
-      train_cpus: SAC_TRAIN_CPUS.
-      num_collect_workers: SAC_NUM_COLLECT_WORKERS.
-      collect_worker_cpus: SAC_COLLECT_WORKER_CPUS, of each worker.
-    """
-
-    reverb_cpus: int | None = None
-    train_cpus: int | None = None
-    num_collect_workers: int | None = None
-    collect_worker_cpus: int | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class CpuPlan:
-    """The CPU ids of each process.
-
-    Attributes:
-      replay_server: Ids of the replay server.
-      learner: Ids of the learner.
-      workers: Ids of each collect worker; the index is the worker's number.
-      shared: Whether any CPU serves more than one process.
-      num_free: CPUs that no process uses.
-    """
-
-    replay_server: tuple[int, ...]
-    learner: tuple[int, ...]
-    workers: tuple[tuple[int, ...], ...]
-    shared: bool
-    num_free: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,164 +42,6 @@ class Service:
         quoted = last_line[last_line.index("'") + 1 : last_line.rindex("'")]
         command = string.Template(quoted).safe_substitute(self.environment)
         return command.removeprefix("exec ")
-
-
-def parse_cpu_list(text: str) -> list[int]:
-    """Parses the kernel's CPU list format, e.g. `0-2,8` to [0, 1, 2, 8]."""
-    ids: list[int] = []
-    for part in text.strip().split(","):
-        first, _, last = part.partition("-")
-        ids.extend(range(int(first), int(last or first) + 1))
-    return ids
-
-
-def allowed_cpus(status: Path = Path("/proc/self/status")) -> list[int]:
-    """Returns the ids of the CPUs that this process may use (SLURM sets them)."""
-    match = re.search(r"^Cpus_allowed_list:\s*(\S+)$", status.read_text(), re.M)
-    if match is None:
-        raise UserError(f"no Cpus_allowed_list in {status}; training needs Linux")
-    return parse_cpu_list(match.group(1))
-
-
-def _read_number(environment: Mapping[str, str], name: str) -> int | None:
-    text = environment.get(name, "auto").strip()
-    if text in ("auto", ""):
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise UserError(f"{name}={text!r} must be a whole number >= 1, or auto")
-    return int(text)
-
-
-def read_cpu_request(environment: Mapping[str, str]) -> CpuRequest:
-    """Reads the CPU numbers from the environment.
-
-    Raises:
-      UserError: A value is neither a positive whole number nor `auto`.
-    """
-    return CpuRequest(
-        reverb_cpus=_read_number(environment, "SAC_REVERB_CPUS"),
-        train_cpus=_read_number(environment, "SAC_TRAIN_CPUS"),
-        num_collect_workers=_read_number(environment, "SAC_NUM_COLLECT_WORKERS"),
-        collect_worker_cpus=_read_number(environment, "SAC_COLLECT_WORKER_CPUS"),
-    )
-
-
-def _auto_train_cpus(num_cpus: int) -> int:
-    """Half the CPUs, up to what pays: a worker outpaces the learner in most cases."""
-    return max(1, min(MAX_AUTO_TRAIN_CPUS, num_cpus // 2))
-
-
-def plan_cpus(request: CpuRequest, cpu_ids: Sequence[int]) -> CpuPlan:
-    """Gives each process its CPUs.
-
-    Explicit numbers are met exactly, with CPUs of their own, or refused. What is
-    `auto` is planned for the machine: every process has CPUs of its own where there
-    are enough, else the `auto` processes share what the explicit ones leave.
-
-    Args:
-      request: The numbers asked for.
-      cpu_ids: Ids of the CPUs at hand.
-
-    Returns:
-      The plan.
-
-    Raises:
-      UserError: The explicit numbers need more CPUs than there are.
-    """
-    num_cpus = len(cpu_ids)
-    reverb = request.reverb_cpus or 1
-    train = request.train_cpus or _auto_train_cpus(num_cpus)
-    per_worker = request.collect_worker_cpus or 1
-    left = num_cpus - reverb - train
-    workers = request.num_collect_workers or max(
-        1, min(MAX_AUTO_WORKERS, left // per_worker)
-    )
-    if request.train_cpus is None:
-        # An explicit number of workers comes before a wide learner.
-        train = max(1, min(train, num_cpus - reverb - workers * per_worker))
-    needed = reverb + train + workers * per_worker
-    if needed <= num_cpus:
-        return _exclusive_plan(reverb, train, workers, per_worker, cpu_ids)
-
-    explicit_worker = request.collect_worker_cpus is not None
-    explicit = (
-        (request.reverb_cpus or 0)
-        + (request.train_cpus or 0)
-        + (workers * per_worker if explicit_worker else 0)
-    )
-    has_auto = None in (request.reverb_cpus, request.train_cpus) or not explicit_worker
-    if explicit + has_auto > num_cpus:
-        raise UserError(
-            f"need {needed} CPUs (SAC_REVERB_CPUS {reverb} + SAC_TRAIN_CPUS {train} + "
-            f"SAC_NUM_COLLECT_WORKERS {workers} * SAC_COLLECT_WORKER_CPUS "
-            f"{per_worker}), only {num_cpus} available; lower the numbers or set them "
-            "to auto"
-        )
-    return _sharing_plan(request, workers, cpu_ids)
-
-
-def _exclusive_plan(
-    reverb: int, train: int, workers: int, per_worker: int, cpu_ids: Sequence[int]
-) -> CpuPlan:
-    ids = list(cpu_ids)
-    worker_ids = ids[reverb + train :]
-    return CpuPlan(
-        replay_server=tuple(ids[:reverb]),
-        learner=tuple(ids[reverb : reverb + train]),
-        workers=tuple(
-            tuple(worker_ids[index * per_worker : (index + 1) * per_worker])
-            for index in range(workers)
-        ),
-        shared=False,
-        num_free=len(worker_ids) - workers * per_worker,
-    )
-
-
-def _sharing_plan(request: CpuRequest, workers: int, cpu_ids: Sequence[int]) -> CpuPlan:
-    pool = list(cpu_ids)
-
-    def take(count: int) -> tuple[int, ...]:
-        taken = tuple(pool[:count])
-        del pool[:count]
-        return taken
-
-    replay_server = take(request.reverb_cpus or 0)
-    learner = take(request.train_cpus or 0)
-    own = [take(request.collect_worker_cpus or 0) for _ in range(workers)]
-    # The scheduler divides the CPUs better than a plan would: the share of each process
-    # depends on the environment. On 2 CPUs a learner on both is 1.4 times as fast as on
-    # its own one with a fast environment, and no slower with a slow one. A worker has
-    # one thread; one that moves between CPUs is slower (docs/benchmarks.md).
-    replay_server = replay_server or tuple(pool)
-    learner = learner or tuple(pool[-MAX_AUTO_TRAIN_CPUS:])
-    return CpuPlan(
-        replay_server=replay_server,
-        learner=learner,
-        workers=tuple(
-            ids or (pool[index % len(pool)],) for index, ids in enumerate(own)
-        ),
-        shared=True,
-        num_free=0,
-    )
-
-
-def read_exp_dir(environment: Mapping[str, str]) -> Path:
-    """Returns the experiment directory that the environment names.
-
-    SAC_EXP_DIR where it is set, else logs/$SAC_EXP_NAME below the repository, with
-    `_task_$SLURM_ARRAY_TASK_ID` appended in a SLURM job array.
-
-    Raises:
-      UserError: Neither variable is set.
-    """
-    if environment.get("SAC_EXP_DIR"):
-        return resolve_path(environment["SAC_EXP_DIR"])
-    name = environment.get("SAC_EXP_NAME")
-    if not name:
-        raise UserError("SAC_EXP_NAME is not set; give the experiment a name")
-    if environment.get("SLURM_ARRAY_TASK_ID"):
-        name += f"_task_{environment['SLURM_ARRAY_TASK_ID']}"
-    return REPOSITORY / "logs" / name
 
 
 def make_services(
@@ -284,7 +81,7 @@ def make_services(
         make(LEARNER, LEARNER, plan.learner, {}),
     ]
     for worker, cpus in enumerate(plan.workers):
-        name = f"{COLLECT_WORKER}_{worker}"
+        name = worker_name(worker)
         services.append(make(COLLECT_WORKER, name, cpus, {"SLURM_PROCID": str(worker)}))
     return services
 
@@ -318,8 +115,3 @@ def loopback_without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
         given = [host for host in environment.get(name, "").split(",") if host]
         variables[name] = ",".join([*given, *(h for h in hosts if h not in given)])
     return variables
-
-
-def current_environment() -> dict[str, str]:
-    """Returns a copy of this process's environment."""
-    return dict(os.environ)

@@ -7,29 +7,23 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from tfagents_system.errors import UserError
+from tfagents_system.experiment import services, status_file
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.progress import (
     STALL_SECS,
     Progress,
     read_progress,
-    read_status,
 )
-from tfagents_system.launcher import daemontools
-from tfagents_system.launcher.topology import COLLECT_WORKER
+from tfagents_system.experiment.status_file import Phase
+from tfagents_system.host.process_tree import reap
+from tfagents_system.launcher import daemontools, wording
+from tfagents_system.launcher.crash_limit import CrashLimit
 
 POLL_SECS = 1.0
 # Between two lines where the output is no terminal.
 QUIET_PERIOD_SECS = 30.0
-# What grows in a service's status as it works.
-COUNTERS = ("train_step", "env_steps", "worker_env_steps", "worker_eval_episodes")
-# The run ends when one service has failed so often without progress of its own in
-# between, or been restarted so often: what kills it, the kernel out of memory for
-# example, may be a passing trouble.
-MAX_FAILURES_WITHOUT_PROGRESS = 5
-MAX_RESTARTS_WITHOUT_PROGRESS = 20
 NUM_ERROR_LINES = 15
-# After DONE the workers evaluate the final policy; as long as they still do.
+# After DONE the workers evaluate the final policy; the launcher waits at most so long.
 FINAL_EVALUATION_SECS = 1800.0
 
 
@@ -44,17 +38,7 @@ class Watch:
           names: Its services.
         """
         self._experiment = experiment
-        self._names = names
-        self._starts = {
-            name: daemontools.count_starts(experiment, name) for name in names
-        }
-        self._restarts = dict.fromkeys(names, 0)
-        self._restarts_at_progress = dict.fromkeys(names, 0)
-        self._failures = {
-            name: daemontools.count_failures(experiment, name) for name in names
-        }
-        self._failures_at_progress = dict(self._failures)
-        self._counters = {name: self._read_counters(name) for name in names}
+        self._limits = {name: CrashLimit(experiment, name) for name in names}
         self._problem = ""
         self._stall_shown_at = 0.0
         self._shown_at = 0.0
@@ -64,12 +48,13 @@ class Watch:
         """Looks once: shows the live line and every restart.
 
         Raises:
-          UserError: A service failed too often without getting on in between.
+          UserError: A service failed too often without progress in between.
         """
-        progress = read_progress(self._experiment, self._names)
-        for name in self._names:
-            self._check_progress(name)
-            self._check_restarts(name)
+        progress = read_progress(self._experiment, list(self._limits))
+        for name, limit in self._limits.items():
+            limit.notice_progress()
+            if limit.notice_restarts():
+                self._show_restart(name, limit)
         self._show_problem(progress)
         self._show_stall(progress)
         self._show(progress)
@@ -80,26 +65,23 @@ class Watch:
             print(flush=True)
             self._shown_at = 0.0
 
-    def _read_counters(self, name: str) -> list[float]:
-        status = read_status(self._experiment, name)
-        return [status.get(counter, 0) for counter in COUNTERS]
-
-    def _check_progress(self, name: str) -> None:
-        """Notices that a service has got further than it ever was.
-
-        One that restarts from a checkpoint and fails at the same point again and again
-        does not get on, nor does one worker because another does.
-        """
-        counters = self._read_counters(name)
-        highest = [max(pair) for pair in zip(counters, self._counters[name])]
-        if highest != self._counters[name]:
-            self._counters[name] = highest
-            self._restarts_at_progress[name] = self._restarts[name]
-            self._failures_at_progress[name] = self._failures[name]
+    def _show_restart(self, name: str, limit: CrashLimit) -> None:
+        self.end_line()
+        log = self._experiment.service_log(name)
+        count = limit.num_restarts
+        print(f"{name} ended and was restarted ({count} so far); its log: {log}")
+        try:
+            limit.check()
+        except Exception:
+            for line in services.last_log_lines(
+                self._experiment, name, NUM_ERROR_LINES
+            ):
+                print(f"  {line}")
+            raise
 
     def _show_problem(self, progress: Progress) -> None:
-        if progress.problem != self._problem:
-            self._problem = progress.problem
+        if progress.learner.problem != self._problem:
+            self._problem = progress.learner.problem
             self.end_line()
             print(f"error: {self._problem}" if self._problem else "Saved again.")
 
@@ -111,36 +93,14 @@ class Watch:
         self.end_line()
         minutes = progress.stalled_secs / 60
         print(f"error: no progress for {minutes:.0f} min; what the processes do:")
-        for name in self._names:
-            state = read_status(self._experiment, name).get("state", "not started")
-            print(f"  {name}: {state}; log: {self._experiment.service_log(name)}")
-
-    def _check_restarts(self, name: str) -> None:
-        restarts = daemontools.num_restarts(self._starts, self._experiment, name)
-        if restarts == self._restarts[name]:
-            return
-        self._restarts[name] = restarts
-        self.end_line()
-        log = self._experiment.service_log(name)
-        print(f"{name} ended and was restarted ({restarts} so far); its log: {log}")
-        self._failures[name] = daemontools.count_failures(self._experiment, name)
-        failures = self._failures[name] - self._failures_at_progress[name]
-        without_progress = restarts - self._restarts_at_progress[name]
-        if (
-            failures >= MAX_FAILURES_WITHOUT_PROGRESS
-            or without_progress >= MAX_RESTARTS_WITHOUT_PROGRESS
-        ):
-            lines = daemontools.last_log_lines(self._experiment, name, NUM_ERROR_LINES)
-            print("\n".join(f"  {line}" for line in lines))
-            ended = f"failed {failures}" if failures else f"ended {without_progress}"
-            raise UserError(
-                f"{name} {ended} times without progress; giving up. The last lines of "
-                f"{log} are above"
-            )
+        for name in self._limits:
+            doing = status_file.read_service(self._experiment, name).describe()
+            print(f"  {name}: {doing}; log: {self._experiment.service_log(name)}")
 
     def _show(self, progress: Progress) -> None:
         now = time.monotonic()
-        line = progress.line(sum(self._restarts.values()))
+        restarts = sum(limit.num_restarts for limit in self._limits.values())
+        line = wording.progress_line(progress, restarts)
         if self._is_terminal:
             width = os.get_terminal_size().columns - 1
             print(f"\r{line[:width]:<{width}}", end="", flush=True)
@@ -158,6 +118,12 @@ def watch_until_done(
 ) -> None:
     """Starts the services and returns when training is complete.
 
+    Args:
+      experiment: The experiment; its service directories are complete.
+      names: Its services.
+      environment: The environment of all processes.
+      lock: The locked descriptor of the run's lock.
+
     Raises:
       UserError: A service keeps failing.
       StopRequested: By a signal.
@@ -168,15 +134,15 @@ def watch_until_done(
     try:
         while True:
             time.sleep(POLL_SECS)
-            daemontools.reap()
+            reap()
             if svscan.poll() is not None:  # Killed; supervise runs on without it.
                 svscan = daemontools.start(experiment, environment, lock)
             watch.poll()
             if not experiment.done.exists():
                 continue
             done_at = done_at or time.monotonic()
-            finished = have_workers_finished(experiment, names)
-            if finished or time.monotonic() - done_at > FINAL_EVALUATION_SECS:
+            is_late = time.monotonic() - done_at > FINAL_EVALUATION_SECS
+            if is_late or have_workers_finished(experiment, names):
                 return
     finally:
         watch.end_line()
@@ -187,7 +153,7 @@ def watch_until_done(
 def have_workers_finished(experiment: Experiment, names: Sequence[str]) -> bool:
     """Returns whether each collect worker has evaluated the final policy."""
     return all(
-        read_status(experiment, name).get("state") == "finished"
+        status_file.read_worker(experiment, name).phase is Phase.FINISHED
         for name in names
-        if name.startswith(COLLECT_WORKER)
+        if services.is_worker(name)
     )

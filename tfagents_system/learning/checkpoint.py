@@ -1,10 +1,9 @@
-"""What a generation holds: the learner's state and the replay's.
+"""What a generation holds: the learner's state (`agent_state`) and the replay's.
 
-The learner's are the networks, targets, optimizers, alpha and train_step; the replay's
-are Reverb's files with the rows and the rate limiter, which counts the env steps. The
-replay is saved while the learner trains on, so it may be some seconds younger. Reverb
-keeps a single checkpoint and deletes what else it finds in its folder, so the files
-are linked (not copied) out of it.
+The replay's are Reverb's files with the rows and the rate limiter, which counts the
+env steps. The replay is saved while the learner trains on, so it may be some seconds
+younger. Reverb keeps a single checkpoint and deletes what else it finds in its folder,
+so the files are linked (not copied) out of it.
 """
 
 from __future__ import annotations
@@ -25,14 +24,15 @@ from tfagents_system.errors import NotSaved, UserError
 from tfagents_system.experiment import generations, progress
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.generations import Generation
+from tfagents_system.learning import agent_state
+from tfagents_system.learning.agent_state import AgentWriter
 
 _LEARNER = "learner"
 _REPLAY = "replay"
 # Names that Reverb gives its checkpoints: the time of day.
 _REVERB_NAME = re.compile(r"\d{4}-\d\d-\d\dT.*")
 
-# TF-Agents converts the former to the latter.
-OPTIMIZERS = (tf.keras.optimizers.Optimizer, tf.keras.optimizers.legacy.Optimizer)
+_ADVICE = "use a new SAC_EXP_NAME"
 
 logger = logging.getLogger(__name__)
 
@@ -47,43 +47,31 @@ def row_layout(codec: rows.RowCodec) -> str:
     )
 
 
-class LearnerState:
-    """Writes the learner's state, again and again."""
+def write_learner(
+    experiment: Experiment, agent: tf_agent.TFAgent, writer: AgentWriter
+) -> int | None:
+    """Begins a generation with the learner's state; `complete` ends it.
 
-    def __init__(self, agent: tf_agent.TFAgent) -> None:
-        """Compiles nothing yet.
+    Args:
+      experiment: The experiment.
+      agent: The agent; it must not train meanwhile, but may during `complete`.
+      writer: Writes it.
 
-        Args:
-          agent: The agent; its optimizers must have all their variables, as they have
-            after a gradient step, when `write` is called first.
-        """
-        self._train_step = agent.train_step_counter
-        # Compiled: TensorFlow does not get back 7 kB of memory of each eager write.
-        self._write = tf.function(tf.train.Checkpoint(agent=agent).write)
+    Returns:
+      The train step saved, or None if the newest generation already has it.
 
-    def write(self, experiment: Experiment) -> int | None:
-        """Begins a generation; `complete` ends it.
-
-        Args:
-          experiment: The experiment.
-
-        Returns:
-          The train step saved, or None if the newest generation already has it. The
-          agent must not train meanwhile, but may during `complete`.
-
-        Raises:
-          NotSaved: The disk is full, for example.
-        """
-        train_step = int(self._train_step.numpy())
-        try:
-            newest = generations.list_generations(experiment)[:1]
-            if newest and newest[0].train_step == train_step:
-                return None
-            partial = generations.begin(experiment)
-            self._write(tf.constant(str(partial / _LEARNER)))
-        except (OSError, tf.errors.OpError) as error:
-            raise NotSaved.because(error) from error
-        return train_step
+    Raises:
+      NotSaved: The disk is full, for example.
+    """
+    train_step = int(agent.train_step_counter.numpy())
+    try:
+        newest = generations.list_generations(experiment)[:1]
+        if newest and newest[0].train_step == train_step:
+            return None
+        writer.write(generations.begin(experiment) / _LEARNER)
+    except (OSError, tf.errors.OpError) as error:
+        raise NotSaved.because(error) from error
+    return train_step
 
 
 def complete(
@@ -92,7 +80,7 @@ def complete(
     client: reverb.Client,
     codec: rows.RowCodec,
 ) -> Generation:
-    """Adds the replay to what `LearnerState.write` wrote.
+    """Adds the replay to what `write_learner` wrote.
 
     Args:
       experiment: The experiment.
@@ -108,7 +96,7 @@ def complete(
     try:
         _remove_foreign_files(experiment)
         saved = Path(client.checkpoint())
-        # A server that restarts right now removes it; then there is no checkpoint.
+        # A server that restarts right now removes it: then there is no checkpoint.
         _link_files(saved, partial / _REPLAY / saved.name)
         num_inserts = replay_files.read_num_inserts(partial / _REPLAY / saved.name)
         generation = generations.complete(
@@ -137,9 +125,6 @@ def complete(
 def restore_learner(experiment: Experiment, agent: tf_agent.TFAgent) -> int:
     """Restores the agent from the newest intact generation, if there is one.
 
-    Learning rates stay as they are in the agent: they are settings, though Keras keeps
-    them with the optimizers' state.
-
     Returns:
       The train step: 0 without a generation.
 
@@ -147,50 +132,13 @@ def restore_learner(experiment: Experiment, agent: tf_agent.TFAgent) -> int:
       UserError: The checkpoint does not fit the agent, as after a changed network, or
         only damaged ones are left.
     """
-    # Not `learning_rate`, which would make a variable: a checkpoint of a training with
-    # a schedule has none.
-    learning_rates = [
-        (value, value.get_config()["learning_rate"])
-        for value in vars(agent).values()
-        if isinstance(value, OPTIMIZERS)
-    ]
     with generations.locked(experiment):
         generation = generations.newest_intact(experiment)
         if generation is None:
             return 0
-        _check_normalization(generation, agent)
-        try:
-            status = tf.train.Checkpoint(agent=agent).read(
-                str(generation.path / _LEARNER)
-            )
-            # The optimizers make and restore their slots at the first step; where
-            # there is none (prepare), that is no reason for a warning.
-            status.assert_existing_objects_matched().expect_partial()
-        except (AssertionError, ValueError) as error:
-            raise UserError(
-                f"{generation.path} does not fit the agent ({error}); "
-                "were the networks changed? Use a new SAC_EXP_NAME"
-            ) from error
-    for optimizer, learning_rate in learning_rates:
-        if isinstance(optimizer.learning_rate, tf.Variable):  # Else it is a schedule.
-            optimizer.learning_rate = learning_rate
+        agent_state.restore(agent, generation.path / _LEARNER, _ADVICE)
     logger.info("restored %s", generation.path)
     return int(agent.train_step_counter.numpy())
-
-
-def _check_normalization(generation: Generation, agent: tf_agent.TFAgent) -> None:
-    """Checks that observations are normalized, or not, as when it was saved.
-
-    TensorFlow would not say that the statistics of a checkpoint are not wanted.
-    """
-    names = [name for name, _ in tf.train.list_variables(generation.path / _LEARNER)]
-    was_on = any(name.startswith("agent/normalizer/") for name in names)
-    is_on = getattr(agent, "normalizer", None) is not None
-    if was_on != is_on:
-        raise UserError(
-            f"{generation.path} was trained with normalize_observations {was_on}, not "
-            f"{is_on}; set it back, or use a new SAC_EXP_NAME"
-        )
 
 
 def check_row_layout(generation: Generation, codec: rows.RowCodec) -> None:
@@ -203,7 +151,7 @@ def check_row_layout(generation: Generation, codec: rows.RowCodec) -> None:
         raise UserError(
             f"{generation.path} has rows of another layout ({generation.row_layout} "
             f"instead of {row_layout(codec)}), as another version of this package "
-            "writes them; use that version, or a new SAC_EXP_NAME"
+            f"writes them; use that version, or {_ADVICE}"
         )
 
 
@@ -230,7 +178,7 @@ def restore_replay_files(
     Args:
       experiment: The experiment.
       codec: Layout of the rows.
-      table: The experience table as it shall be; the files get its settings.
+      table: The experience table as this run makes it; the files get its settings.
 
     Returns:
       The generation, or None if there is none: the replay starts empty.
@@ -244,7 +192,7 @@ def restore_replay_files(
         try:
             generation = generations.newest_intact(experiment)
         except UserError as error:
-            # The launcher refuses to start then; a learner that lives trains on.
+            # A launcher would refuse to start; a learner that is running trains on.
             logger.error("the replay starts empty: %s", error)
             return None
         if generation is None:
@@ -259,7 +207,7 @@ def restore_replay_files(
 
 
 def _remove_foreign_files(experiment: Experiment) -> None:
-    """Moves away what is not Reverb's, or Reverb might delete its new checkpoint."""
+    """Moves away files of others: Reverb might delete its own checkpoint for them."""
     for path in experiment.replay.iterdir():
         if not (path.is_dir() and _REVERB_NAME.fullmatch(path.name)):
             target = experiment.root / f"from_replay_{path.name}_{time.time_ns()}"

@@ -33,8 +33,7 @@ class GradientSteps:
         Args:
           agent: The agent to train.
           codec: Layout of the rows.
-          dataset: Endless batches of packed rows, for `run`; None: each is given to
-            `step`.
+          dataset: Endless batches of packed rows, for `run`; None: `step` gets each.
           after_step: Adds to the graph what follows each step of `run`.
         """
         self._agent = agent
@@ -83,7 +82,7 @@ class GradientSteps:
             raise self._not_finite(loss.group()) from error
 
     def check_finite(self) -> None:
-        """Checks all weights: what is not finite must not be published or saved.
+        """Checks all weights: one that is not finite must not be published or saved.
 
         Raises:
           UserError: A weight is NaN or infinite.
@@ -120,6 +119,10 @@ class GradientSteps:
     def stop(self) -> None:
         """Ends `run` before its next gradient step, even while it waits for data."""
         self._stop.assign(True)
+
+    def allow(self) -> None:
+        """Lets `run` take steps again after `stop`."""
+        self._stop.assign(False)
 
     def _run(self, iterator: Any, num_steps: tf.Tensor) -> None:
         for _ in tf.range(num_steps):

@@ -14,8 +14,8 @@ from tf_agents.agents import tf_agent
 from tf_agents.policies import greedy_policy, policy_saver
 
 from tfagents_system.errors import NotSaved, UserError
+from tfagents_system.experiment import status_file
 from tfagents_system.experiment.directory import Experiment
-from tfagents_system.experiment.progress import read_statuses
 
 GREEDY_POLICY = "greedy_policy"
 CHECKPOINT_PREFIX = "policy_checkpoint_"
@@ -49,7 +49,7 @@ class PolicyExporter:
         )
 
     def export_saved_models(self) -> None:
-        """Writes the SavedModels, also over older ones (a network may differ)."""
+        """Writes the SavedModels over older ones, whose network may differ."""
         for name, saver in self._savers.items():
             path = self._experiment.policies / name
             partial = path.with_name(f".{name}")
@@ -95,14 +95,14 @@ def best_checkpoint(experiment: Experiment) -> str | None:
       Its name; None before the first evaluation or checkpoint.
     """
     evaluations = [
-        (status["best_eval_return"], status["best_eval_train_step"])
-        for status in read_statuses(experiment)
-        if "best_eval_return" in status
+        (worker.best_eval_return, worker.best_eval_train_step)
+        for worker in status_file.read_workers(experiment)
+        if worker.best_eval_return is not None
     ]
     names = list_checkpoints(experiment)
     if not evaluations or not names:
         return None
-    train_step = int(max(evaluations)[1])
+    _, train_step = max(evaluations)
 
     def distance(name: str) -> int:
         return abs(int(name.removeprefix(CHECKPOINT_PREFIX)) - train_step)

@@ -1,4 +1,4 @@
-"""Gradient steps that go on while the environment steps."""
+"""Gradient steps that are computed while the environment steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tf_agents.agents import tf_agent
 
-from tfagents_system.acting import episode
+from tfagents_system.acting.policies import Policy
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.learning.gradient_steps import GradientSteps
 
@@ -22,7 +22,7 @@ _ENDLESS = 2**62
 
 
 class _Batches:
-    """What the loop takes batches from."""
+    """The dataset of the loop: batches out of a queue."""
 
     def __init__(self, queue: tf.queue.FIFOQueue) -> None:
         self._queue = queue
@@ -35,13 +35,16 @@ class _Batches:
         return (columns,) if isinstance(columns, tf.Tensor) else tuple(columns)
 
 
-class BackgroundSteps(GradientSteps):
-    """A gradient step for each batch, while the caller goes on; the policy learns it.
+class BackgroundSteps:
+    """Takes a gradient step for each batch while the caller goes on.
 
-    All steps are one call of TensorFlow, a loop in a thread that waits for batches: to
-    call it for each would cost a millisecond more (docs/benchmarks.md). A policy
-    without weights of its own acts with what a step changes: there, each step is taken
-    at once.
+    All steps are one call of TensorFlow, a loop in a thread that waits for batches: a
+    call for each would cost a millisecond more (docs/benchmarks.md). The policy gets
+    the weights that a step leaves. A policy without weights of its own reads the
+    variables that a step changes: there, each step is taken at once.
+
+    Attributes:
+      steps: The gradient steps, for what is measured of them; call `finish` before.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class BackgroundSteps(GradientSteps):
         agent: tf_agent.TFAgent,
         codec: RowCodec,
         batch_size: int,
-        policy: episode.Policy,
+        policy: Policy,
     ) -> None:
         """Starts nothing yet.
 
@@ -64,9 +67,9 @@ class BackgroundSteps(GradientSteps):
         self._error: BaseException | None = None
         weights = policy.weights
         if weights is None:
-            super().__init__(agent, codec)
+            self.steps = GradientSteps(agent, codec)
             return
-        # One more than a step has: `finish` adds a batch that is not trained on.
+        # One more than a step needs: `finish` adds a batch that is not trained on.
         self._batches = tf.queue.FIFOQueue(
             2,
             [column.dtype for column in codec.columns],
@@ -74,13 +77,13 @@ class BackgroundSteps(GradientSteps):
         )
         packed_weights = tf.queue.FIFOQueue(2, tf.uint8, [(weights.num_bytes,)])
         self._packed_weights = packed_weights
-        super().__init__(
+        self.steps = GradientSteps(
             agent,
             codec,
             _Batches(self._batches),
             lambda: packed_weights.enqueue(weights.pack()),
         )
-        # A thread that waits within TensorFlow must not see the end of Python.
+        # A thread that waits within TensorFlow must not outlive Python's own end.
         atexit.register(_close, weakref.ref(self))
 
     def begin(self, columns: Sequence[NDArray[Any]]) -> None:
@@ -93,7 +96,7 @@ class BackgroundSteps(GradientSteps):
           UserError: A loss became NaN or infinite.
         """
         if self._policy.weights is None:
-            self.step(columns)
+            self.steps.step(columns)
             self._policy.refresh()
             return
         is_first = self._thread is None
@@ -105,7 +108,7 @@ class BackgroundSteps(GradientSteps):
             self._wait()
 
     def finish(self) -> None:
-        """Waits until no gradient step goes on: the policy gets the last one.
+        """Waits until no gradient step is under way: the policy gets the last one.
 
         Raises:
           UserError: A loss became NaN or infinite.
@@ -113,14 +116,14 @@ class BackgroundSteps(GradientSteps):
         if self._thread is None:
             return
         self._wait()
-        self.stop()
+        self.steps.stop()
         queue = self._batches
         queue.enqueue([tf.zeros(*spec) for spec in zip(queue.shapes, queue.dtypes)])
         self._thread.join()
         self._thread = None
         if self._error is not None:
             raise self._error
-        self._stop.assign(False)
+        self.steps.allow()
 
     def close(self) -> None:
         """Ends the thread, whatever it does; there are no more steps."""
@@ -135,13 +138,14 @@ class BackgroundSteps(GradientSteps):
             packed = self._packed_weights.dequeue()
         except tf.errors.OutOfRangeError:
             raise self._error or RuntimeError("closed") from None
-        # Not the tensor's own memory, which TensorFlow may use again.
+        # A copy: TensorFlow may use the tensor's own memory again.
         self._policy.refresh(np.array(packed, np.uint8))
 
     def _loop(self) -> None:
+        """Takes the steps, in the thread."""
         try:
-            self.run(_ENDLESS)
-        except BaseException as error:  # For `_wait`, or of `close`.
+            self.steps.run(_ENDLESS)
+        except BaseException as error:  # For `_wait`, or because of `close`.
             self._error = error
             self._packed_weights.close()
 

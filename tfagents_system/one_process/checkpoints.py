@@ -23,8 +23,9 @@ import tensorflow as tf
 from tf_agents.agents import tf_agent
 
 from tfagents_system.errors import NotSaved, UserError
-from tfagents_system.experiment import generations
-from tfagents_system.experiment.directory import write_json
+from tfagents_system.host import files
+from tfagents_system.host.files import write_json
+from tfagents_system.learning import agent_state
 from tfagents_system.one_process.ring_buffer import RingBuffer
 
 ROWS_PER_FILE = 10_000
@@ -53,10 +54,12 @@ class Checkpoints:
         """
         self._folder = folder
         self._replay = folder / "replay"
-        self._agent = tf.train.Checkpoint(agent=agent)
+        self._agent = agent
+        # Not compiled: the optimizers may not have their variables yet.
+        self._checkpoint = tf.train.Checkpoint(agent=agent)
         self._buffer = buffer
         self._max_to_keep = max_to_keep
-        # Of row files, which never change: reading them again would take seconds.
+        # Row files never change, and reading them again would take seconds.
         self._row_fingerprints: dict[Path, tuple[int, int]] = {}
 
     def save(self, iteration: int, state: dict[str, Any]) -> None:
@@ -71,10 +74,10 @@ class Checkpoints:
         """
         try:
             rows = self._write_rows()
-            self._agent.write(str(self._folder / f"ckpt-{iteration}"))
+            self._checkpoint.write(str(self._folder / f"ckpt-{iteration}"))
             weights = sorted(self._folder.glob(f"ckpt-{iteration}.[di]*"))
             for path in weights:
-                generations.sync(path)
+                files.sync(path)
             write_json(
                 self._folder / f"ckpt-{iteration}.json",
                 {
@@ -83,10 +86,7 @@ class Checkpoints:
                     "files": {
                         str(path.relative_to(self._folder)): fingerprint
                         for path, fingerprint in (
-                            *(
-                                (path, generations.fingerprint(path))
-                                for path in weights
-                            ),
+                            *((path, files.fingerprint(path)) for path in weights),
                             *rows.items(),
                         )
                     },
@@ -129,7 +129,7 @@ class Checkpoints:
         try:
             manifest: dict[str, Any] = json.loads(path.read_bytes())
             for name, expected in manifest["files"].items():
-                if generations.fingerprint(self._folder / name) != tuple(expected):
+                if files.fingerprint(self._folder / name) != tuple(expected):
                     raise ValueError(f"{name} is not as it was written")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             logger.error("damaged checkpoint %s: %s", path, error)
@@ -138,19 +138,12 @@ class Checkpoints:
 
     def _restore(self, number: int, manifest: dict[str, Any]) -> None:
         path = self._folder / f"ckpt-{number}"
-        try:
-            status = self._agent.read(str(path))
-            status.assert_existing_objects_matched().expect_partial()
-        except (AssertionError, ValueError) as error:
-            raise UserError(
-                f"{path} does not fit the agent ({error}); were the networks changed? "
-                "Choose a new --logdir"
-            ) from error
+        agent_state.restore(self._agent, path, "use a new --logdir")
         first, stop = manifest["rows"]
         for start, end in _spans(first, stop):
             files = self._row_files(start, end)
             self._buffer.write(start, [np.load(file) for file in files])
-        # Nothing of a later one, which is damaged, may be taken for its own.
+        # Later ones are damaged; their rows must not be taken for this training's.
         for later in self._numbers():
             if later > number:
                 (self._folder / f"ckpt-{later}.json").unlink()
@@ -174,9 +167,9 @@ class Checkpoints:
                 for path, column in zip(paths, buffer.read(start, end)):
                     partial = path.with_name(f".{path.name}")
                     np.save(partial, column)
-                    generations.sync(partial)
+                    files.sync(partial)
                     partial.replace(path)
-                    known[path] = generations.fingerprint(path)
+                    known[path] = files.fingerprint(path)
             self._row_fingerprints.update((path, known[path]) for path in paths)
         return self._row_fingerprints
 

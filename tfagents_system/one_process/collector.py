@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Callable
-
 import numpy as np
 from tf_agents.environments import py_environment
 from tf_agents.trajectories import time_step as ts
 
-from tfagents_system.acting import episode
-from tfagents_system.dataflow.n_step import NStepWriter
-from tfagents_system.environments import standard, success
+from tfagents_system.acting.episode import Episode, EpisodeResult, Watcher
+from tfagents_system.acting.policies import Policy
+from tfagents_system.environments.standard import seed_episode
+from tfagents_system.one_process.ring_buffer import RingBuffer
 from tfagents_system.settings.curriculum import Curriculum
-from tfagents_system.train_params_base import Observers, TrainParamsBase
 
 
 class Collector:
-    """Takes env steps, one at a time, with whatever comes between them.
+    """Takes env steps, one at a time, and adds them to the replay.
 
     Attributes:
       curriculum: The environment's.
@@ -25,76 +23,67 @@ class Collector:
 
     def __init__(
         self,
-        params: TrainParamsBase,
         env: py_environment.PyEnvironment,
-        policy: episode.Policy,
-        observers: Observers,
-        add_step: Callable[..., None],
-        rng: np.random.Generator,
+        curriculum: Curriculum,
+        buffer: RingBuffer,
+        watchers: list[Watcher],
         seed: int,
     ) -> None:
         """Begins no episode yet.
 
         Args:
-          params: The user's hyperparameters.
           env: The environment.
-          policy: Acts, but for random actions.
-          observers: The user's.
-          add_step: Called with what `NStepWriter` passes on.
-          rng: Draws random actions and the curriculum's values.
-          seed: That of an episode follows from it and from the episode's number.
+          curriculum: Its curriculum.
+          buffer: The replay.
+          watchers: Of the user's observers.
+          seed: The seed of an episode follows from it and from the episode's number.
         """
-        self._env, self._policy = env, policy
-        self.curriculum = Curriculum(params.env_config, env)
-        steps = NStepWriter(params.n_step_returns, params.discount, add_step)
-        self._watchers = (steps.add, *episode.user_watchers(observers))
-        self._rng, self._seed = rng, seed
+        self._env, self._buffer = env, buffer
+        self._watchers, self._seed = watchers, seed
+        self.curriculum = curriculum
         self.num_episodes = 0
-        self._time_step: ts.TimeStep | None = None
-        self._return, self._length = 0.0, 0
+        self._episode: Episode | None = None
 
     @property
     def is_between_episodes(self) -> bool:
         """Whether `begin_episode` must come before the next `step`."""
-        return self._time_step is None
+        return self._episode is None
 
-    def begin_episode(self, iteration: int) -> None:
-        """Resets the environment, after what the curriculum wants at an iteration."""
-        self.curriculum.apply(iteration, self._rng)
-        standard.seed_episode(self._env, self._seed, self.num_episodes)
+    def begin_episode(
+        self, policy: Policy, iteration: int, rng: np.random.Generator
+    ) -> None:
+        """Resets environment and policy, after what the curriculum sets.
+
+        Args:
+          policy: Acts in the episode.
+          iteration: The iteration of the curriculum.
+          rng: Draws its values.
+        """
+        self.curriculum.apply(iteration, rng)
+        seed_episode(self._env, self._seed, self.num_episodes)
         self.num_episodes += 1
-        self._return, self._length = 0.0, 0
-        self._policy.reset()
-        self._time_step = self._env.reset()
+        policy.reset()
+        self._episode = Episode(self._env)
 
-    def step(
-        self, is_random: bool = False, is_cut: bool = False
-    ) -> episode.EpisodeResult | None:
+    def step(self, policy: Policy, is_cut: bool = False) -> EpisodeResult | None:
         """Takes an env step.
 
         Args:
-          is_random: Whether to draw the action uniformly.
+          policy: Acts.
           is_cut: Whether the episode is cut off here, as by a time limit.
 
         Returns:
-          What the episode came to if the environment has ended it, else None.
+          What the episode came to if the environment has ended it, otherwise None.
         """
-        time_step = self._time_step
-        assert time_step is not None, "begin_episode comes first"
-        if is_random:
-            action = standard.sample_action(self._env, self._rng)
-        else:
-            action = self._policy.act(time_step)
-        next_time_step = self._env.step(action)
-        self._return += float(next_time_step.reward)
-        self._length += 1
-        result = None
-        if next_time_step.is_last():
-            is_success = success.read_success(self._env, next_time_step)
-            result = episode.EpisodeResult(self._return, self._length, is_success)
-        elif is_cut:
-            next_time_step = next_time_step._replace(step_type=ts.StepType.LAST)
+        episode = self._episode
+        assert episode is not None, "begin_episode comes first"
+        transition = episode.step(policy)
+        if is_cut and not episode.is_over:
+            last = transition.next_time_step._replace(step_type=ts.StepType.LAST)
+            transition = transition._replace(next_time_step=last)
+        self._buffer.add(*transition)
         for watch in self._watchers:
-            watch(time_step, action, next_time_step)
-        self._time_step = None if next_time_step.is_last() else next_time_step
-        return result
+            watch(*transition)
+        if is_cut or episode.is_over:
+            self._episode = None
+        return episode.result() if episode.is_over else None

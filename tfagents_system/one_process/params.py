@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tfagents_system.environments import loaders
 from tfagents_system.train_params_base import TrainParamsBase
 
 
@@ -41,8 +42,6 @@ class FlagParams(TrainParamsBase):
 
     def env_ctor(self, seed: int | None = None, *args: Any, **kwargs: Any) -> Any:
         """Loads the environment `--env`."""
-        from tfagents_system.environments import loaders
-
         return loaders.load(self.env_config["env"], seed=seed)
 
     def agent_ctor(

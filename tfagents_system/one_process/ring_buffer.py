@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tf_agents.trajectories import time_step as ts
 
-from tfagents_system.dataflow.rows import RowCodec
+from tfagents_system.dataflow.n_step import NStep
+from tfagents_system.dataflow.rows import Row, RowCodec
 
 Columns = tuple[NDArray[Any], ...]
 
@@ -24,13 +26,17 @@ class RingBuffer:
       num_added: Rows ever added.
     """
 
-    def __init__(self, codec: RowCodec, capacity: int) -> None:
-        """Reserves the memory; the system gives it as it is written to.
+    def __init__(
+        self, codec: RowCodec, capacity: int, n_step: NStep | None = None
+    ) -> None:
+        """Reserves the memory; the system provides it as it is written to.
 
         Args:
           codec: Layout of the rows.
           capacity: Rows that it holds at most.
+          n_step: Makes transitions of env steps; None: each is one.
         """
+        self._codec, self._n_step = codec, n_step or NStep()
         self._columns = tuple(
             np.empty((capacity, *spec.shape), spec.dtype.as_numpy_dtype)
             for spec in codec.columns
@@ -48,12 +54,21 @@ class RingBuffer:
         """Number of the oldest row in it."""
         return self.num_added - len(self)
 
-    def add(self, row: Sequence[NDArray[Any]]) -> None:
-        """Adds a row.
+    def add(
+        self, time_step: ts.TimeStep, action: Any, next_time_step: ts.TimeStep
+    ) -> None:
+        """Adds an env step.
 
         Args:
-          row: As `RowCodec.pack` returns it.
+          time_step: Before the action.
+          action: Nest of arrays.
+          next_time_step: What the environment returned.
         """
+        for transition in self._n_step.add(time_step, action, next_time_step):
+            self.append(self._codec.pack_transition(transition))
+
+    def append(self, row: Row) -> None:
+        """Adds one packed transition."""
         index = self.num_added % self.capacity
         for column, part in zip(self._columns, row):
             column[index] = part
@@ -86,7 +101,7 @@ class RingBuffer:
         return tuple(column.take(indices, axis=0) for column in self._columns)
 
     def write(self, start: int, columns: Sequence[NDArray[Any]]) -> None:
-        """Puts rows back that `read` returned; the next row comes after them."""
+        """Restores rows that `read` returned; the next row comes after them."""
         stop = start + len(columns[0])
         indices = np.arange(start, stop) % self.capacity
         for column, part in zip(self._columns, columns):

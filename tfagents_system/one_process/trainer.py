@@ -10,19 +10,26 @@ from tf_agents.agents import tf_agent
 from tf_agents.environments import py_environment
 from tf_agents.policies import greedy_policy
 
-from tfagents_system.acting import episode, evaluation
+from tfagents_system.acting import evaluation, observers
 from tfagents_system.acting.logbook import Logbook
+from tfagents_system.acting.policies import RandomPolicy, make_policy
+from tfagents_system.dataflow.n_step import NStep
 from tfagents_system.dataflow.rows import RowCodec
-from tfagents_system.environments import standard
+from tfagents_system.environments.standard import seed_episode
 from tfagents_system.errors import NotSaved
 from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.status_file import ONE_PROCESS, Status
+from tfagents_system.experiment.status_writer import StatusWriter
+from tfagents_system.experiment.summaries import RateMeter, Steps
 from tfagents_system.learning import policy_export
+from tfagents_system.learning.training_log import Counts, TrainingLog
 from tfagents_system.one_process.background_steps import BackgroundSteps
 from tfagents_system.one_process.checkpoints import Checkpoints
 from tfagents_system.one_process.collector import Collector
 from tfagents_system.one_process.flags import Loop
 from tfagents_system.one_process.progress import Progress
 from tfagents_system.one_process.ring_buffer import RingBuffer
+from tfagents_system.settings.curriculum import Curriculum
 from tfagents_system.train_params_base import TrainParamsBase
 
 NO_REVERB_PORT = 0
@@ -31,9 +38,9 @@ NO_REVERB_PORT = 0
 class Trainer:
     """Trains an agent in one environment.
 
-    A gradient step goes on while the next env step is taken, so the policy acts with
-    weights that are one gradient step old. Subclass it to replace a part of the loop,
-    as `collect` or `learn`.
+    A gradient step is computed while the next env step is taken, so the policy acts
+    with weights that are one gradient step old. Subclass it to replace a part of the
+    loop, such as `collect` or `learn`.
 
     Attributes:
       iteration: Env steps done.
@@ -52,6 +59,7 @@ class Trainer:
         codec: RowCodec,
         experiment: Experiment,
         loop: Loop,
+        stop: threading.Event | None = None,
     ) -> None:
         """Compiles nothing yet.
 
@@ -62,33 +70,38 @@ class Trainer:
           codec: Layout of the rows.
           experiment: The log directory.
           loop: Lengths and intervals.
+          stop: Ends `run`; None: one of its own.
         """
+        env, self.eval_env = envs
         self.params, self.agent, self.loop = params, agent, loop
-        self.eval_env = envs[1]
         self.rng = np.random.default_rng(loop.seed)
         self.iteration = 0
-        self.stop = threading.Event()
-        self.buffer = RingBuffer(codec, loop.buffer_size)
-        self.policy = episode.make_policy(agent.collect_policy, self.rng)
+        self.stop = stop or threading.Event()
+        self.buffer = RingBuffer(codec, loop.buffer_size, NStep.of(params))
+        self.policy = make_policy(agent.collect_policy, self.rng)
+        self.random_policy = RandomPolicy(env.action_spec(), self.rng)
+        self.greedy_policy = make_policy(
+            greedy_policy.GreedyPolicy(agent.policy), self.rng
+        )
         self.gradient_steps = BackgroundSteps(
             agent, codec, params.train_batch_size, self.policy
         )
-        self.greedy_policy = episode.make_policy(
-            greedy_policy.GreedyPolicy(agent.policy), self.rng
-        )
-        observers = params.train_observers_ctor(NO_REVERB_PORT)
+        train_observers = params.train_observers_ctor(NO_REVERB_PORT)
         self._eval_observers = params.eval_observers_ctor()
         self.collector = Collector(
-            params,
-            envs[0],
-            self.policy,
-            observers,
-            lambda *step: self.buffer.add(codec.pack_step(*step)),
-            self.rng,
+            env,
+            Curriculum(params.env_config, env),
+            self.buffer,
+            observers.make_watchers(train_observers),
             loop.seed,
         )
         self.progress = Progress(loop.iterations)
-        self._logbook = Logbook(experiment, observers, self._eval_observers)
+        status = StatusWriter(experiment, ONE_PROCESS, Status)
+        self._logbook = Logbook(
+            experiment, ONE_PROCESS, status, train_observers, self._eval_observers
+        )
+        self._log = TrainingLog(self._logbook.train, self._count)
+        self._rates = RateMeter()
         self._experiment = experiment
         self._exporter = policy_export.PolicyExporter(experiment, agent)
         self._checkpoints = Checkpoints(
@@ -97,9 +110,20 @@ class Trainer:
 
     @property
     def train_step(self) -> int:
-        """Gradient steps done; waits for the one that goes on."""
+        """Gradient steps done; waits for the one that is under way."""
         self.finish_learning()
         return int(self.agent.train_step_counter.numpy())
+
+    def _count(self) -> Counts:
+        """Returns how far the training is."""
+        train_rate, env_rate = self._rates.rates(self.train_step, self.iteration)
+        return Counts(
+            env_steps=self.iteration,
+            episodes=self.collector.num_episodes,
+            num_rows=len(self.buffer),
+            train_steps_per_sec=train_rate,
+            env_steps_per_sec=env_rate,
+        )
 
     def restore(self) -> bool:
         """Goes back to the newest checkpoint; returns whether there is one."""
@@ -114,7 +138,7 @@ class Trainer:
     def save(self) -> None:
         """Writes a checkpoint; where that fails, says so and training goes on."""
         self.finish_learning()
-        self.gradient_steps.check_finite()
+        self.gradient_steps.steps.check_finite()
         state = {
             "iteration": self.iteration,
             "num_episodes": self.collector.num_episodes,
@@ -154,16 +178,18 @@ class Trainer:
     def collect(self) -> None:
         """Takes an env step and adds it to the replay."""
         if self.collector.is_between_episodes:
-            self.collector.begin_episode(
-                self.train_step // self.params.num_steps_per_iter
-            )
-        is_random = self.iteration < self.loop.warm_up_steps
+            iteration = self.params.iteration_at(self.train_step)
+            self.collector.begin_episode(self.policy, iteration, self.rng)
+        is_warm_up = self.iteration < self.loop.warm_up_steps
+        policy = self.random_policy if is_warm_up else self.policy
         self.iteration += 1
         # A resumed training begins with a new episode: so does this one.
-        result = self.collector.step(is_random, is_cut=self._is_checkpoint())
+        result = self.collector.step(policy, is_cut=self._is_checkpoint())
         if result is not None:
             values = self.collector.curriculum.values
-            self._logbook.add_episode(result, values, self.train_step, self.iteration)
+            self._logbook.add_episode(
+                result, values, Steps(self.train_step, self.iteration)
+            )
             self.progress.update(self.iteration, result.episode_return)
 
     def learn(self) -> None:
@@ -172,26 +198,26 @@ class Trainer:
         self.gradient_steps.begin(batch)
 
     def finish_learning(self) -> None:
-        """Waits for the gradient step that goes on; the policy gets its weights."""
+        """Waits for the gradient step under way; the policy gets its weights."""
         self.gradient_steps.finish()
 
     def evaluate(self) -> None:
         """Runs greedy episodes; logs them and how training goes."""
         self.finish_learning()
-        standard.seed_episode(self.eval_env, self.loop.seed + 1, self.iteration)
+        seed_episode(self.eval_env, self.loop.seed + 1, self.iteration)
         summary = evaluation.evaluate(
             self.eval_env,
             self.greedy_policy,
             self._eval_observers,
             self.loop.episodes_per_eval,
         )
-        losses: dict[str, float] = {}
+        measured: dict[str, float] = {}
         if self.train_step:
             rng = np.random.default_rng(self.iteration)  # Not that of training.
             batch = self.buffer.sample(rng, self.params.train_batch_size)
-            losses = self.gradient_steps.take_losses()
-            losses.update(self.gradient_steps.diagnose(batch))
-        steps = self.train_step, self.iteration
-        self._logbook.add_evaluation(summary, *steps)
-        self._logbook.add_training(losses, len(self.buffer), *steps)
+            measured = self.gradient_steps.steps.take_losses()
+            measured.update(self.gradient_steps.steps.diagnose(batch))
+        self._logbook.add_evaluation(summary, Steps(self.train_step, self.iteration))
+        self._log.add(measured, self.train_step)
+        self._log.flush()
         self.progress.print(f"iteration {self.iteration:,}: {summary}")

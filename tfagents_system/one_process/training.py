@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
-import os
-import shutil
 import signal
 import sys
 import threading
@@ -18,21 +16,19 @@ from typing import Any
 import tensorflow as tf
 from threadpoolctl import threadpool_limits
 
-from tfagents_system.algorithm import sac
 from tfagents_system.dataflow.rows import RowCodec
-from tfagents_system.environments import horizon, standard
+from tfagents_system.environments import hooks, horizon
 from tfagents_system.errors import UserError
-from tfagents_system.experiment.directory import (
-    Experiment,
-    read_json,
-    resolve_path,
-    write_json,
-)
+from tfagents_system.experiment import snapshots
+from tfagents_system.experiment.directory import Experiment, resolve_path
+from tfagents_system.host import threads
+from tfagents_system.host.files import read_json, write_bytes, write_json
+from tfagents_system.learning import build
 from tfagents_system.one_process import flags
 from tfagents_system.one_process.params import FlagParams
 from tfagents_system.one_process.trainer import Trainer
-from tfagents_system.processes import prepare, startup
-from tfagents_system.settings import configuration
+from tfagents_system.settings import configuration, params_file
+from tfagents_system.settings.hyperparameters import Execution
 from tfagents_system.train_params_base import TrainParamsBase
 
 # The params file of a training without one; run.py reads it.
@@ -47,11 +43,20 @@ class TrainParams(FlagParams):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Sources:
-    """A params file and its JSON; without them the flags are both."""
+class _Settings:
+    """What to train.
 
-    params: Path | None
-    config: Path | None
+    Attributes:
+      params: The `TrainParams`.
+      params_path: The params file that it comes from, or where one will be.
+      config_path: The JSON that it was built with, or kwargs.json.
+      kwargs: All flags, by name.
+    """
+
+    params: TrainParamsBase
+    params_path: Path
+    config_path: Path
+    kwargs: dict[str, Any]
 
 
 def train(
@@ -71,63 +76,102 @@ def train(
     Raises:
       UserError: What is wrong with flags, params or environment.
     """
-    _limit_threads()
+    # Where TensorFlow has begun already, its threads are the caller's business.
+    with contextlib.suppress(RuntimeError):
+        threads.limit_tensorflow_threads(threads.num_cpus())
     experiment = Experiment(logdir.expanduser().resolve())
-    kwargs_path = experiment.root / "kwargs.json"
-    saved = read_json(kwargs_path) if kwargs_path.exists() else {}
-    paths = {name: given[name] for name in ("params", "config") if name in given}
-    given = {**given, **{k: str(resolve_path(path)) for k, path in paths.items()}}
-    sources = _find_sources({**saved, **given})
-    params, kwargs = _build_params(experiment, sources, given, saved)
-    # The initial weights, too; not what is exported later, see `sac.build_agent`.
-    tf.keras.utils.set_random_seed(kwargs["seed"])
-    params, specs, agent = prepare.build_everything(
-        params, sources.params or experiment.params, sources.config or kwargs_path
+    settings = _read_settings(experiment, given)
+    loop = flags.Loop(
+        **{
+            field.name: settings.kwargs[field.name]
+            for field in dataclasses.fields(flags.Loop)
+        }
+    )
+    execution = Execution(
+        # The critics keep two CPUs busy without shards, and the environment needs some.
+        num_batch_shards=max(1, threads.num_cpus() // 2),
+        noise_seed=loop.seed,
+    )
+    # For the initial weights. What is exported later must not have a global seed, see
+    # `build.build_agent`.
+    tf.keras.utils.set_random_seed(loop.seed)
+    params, specs, agent = build.build_everything(
+        settings.params, settings.params_path, settings.config_path, execution
     )
     tf.random.set_seed(None)
-    loop = flags.Loop(
-        **{field.name: kwargs[field.name] for field in dataclasses.fields(flags.Loop)}
-    )
     with _locked(experiment), _stop_on_signals() as stop:
-        _write_snapshots(experiment, sources, params, kwargs)
+        _write_snapshots(experiment, settings, params)
         specs.save(experiment.specs)
-        return _run(trainer_class, params, specs, agent, experiment, loop, stop)
+        env = hooks.make_collect_env(params, 0, loop.seed)
+        eval_env = hooks.make_eval_env(params, 0, loop.seed + 1, env)
+        codec = RowCodec.of(params, specs)
+        is_complete = _run(
+            trainer_class(params, agent, (env, eval_env), codec, experiment, loop, stop)
+        )
+        eval_env.close()
+        env.close()
+        return is_complete
 
 
-def _find_sources(kwargs: dict[str, Any]) -> _Sources:
-    def find(name: str) -> Path | None:
-        return Path(kwargs[name]) if kwargs.get(name) else None
-
-    return _Sources(find("params"), find("config"))
-
-
-def _build_params(
-    experiment: Experiment,
-    sources: _Sources,
-    given: dict[str, Any],
-    saved: dict[str, Any],
-) -> tuple[TrainParamsBase, dict[str, Any]]:
-    """Returns the `TrainParams`, and all flags completed."""
-    path = sources.params or experiment.params
-    params_class: type[TrainParamsBase] = FlagParams
-    if sources.params is not None:
-        params_class = configuration.load_class(path, path.parent)
-    config = {} if sources.config is None else configuration.load_config(sources.config)
-    if issubclass(params_class, FlagParams):
+def _read_settings(experiment: Experiment, given: dict[str, Any]) -> _Settings:
+    """Reads flags, params file and JSON, or the snapshots of those."""
+    kwargs_path = experiment.root / "kwargs.json"
+    saved = read_json(kwargs_path) if kwargs_path.exists() else {}
+    originals = {name: given[name] for name in ("params", "config") if name in given}
+    given = {**given, **{k: str(resolve_path(path)) for k, path in originals.items()}}
+    named = {**saved, **given}
+    params_class, params_path = _load_class(experiment, named.get("params"))
+    is_flag_params = issubclass(params_class, FlagParams)
+    if not is_flag_params:
+        _refuse_agent_flags(given, params_path)
+    of_the_user = {k: v for k, v in named.items() if k not in flags.NAMES}
+    config_path = _choose_config(
+        experiment, named.get("config"), named if is_flag_params else of_the_user
+    )
+    config = configuration.load_config(config_path) if config_path else {}
+    if is_flag_params:
         defaults = {name: flag.default for name, flag in flags.FLAGS.items()}
         kwargs = flags.complete(given, saved, defaults)
-        params = configuration.make_params(params_class, path, {**config, **kwargs})
-        return params, kwargs
+        params = params_file.make_params(
+            params_class, params_path, {**config, **kwargs}
+        )
+    else:
+        config = {**config, **of_the_user}
+        params = params_file.make_params(params_class, params_path, config)
+        params = horizon.complete(params, params_path, config_path or params_path)
+        kwargs = flags.complete(given, saved, _loop_of(params))
+    return _Settings(params, params_path, config_path or kwargs_path, kwargs)
+
+
+def _load_class(
+    experiment: Experiment, original: str | None
+) -> tuple[type[TrainParamsBase], Path]:
+    """Loads the class of the params file that counts; returns it and the file."""
+    if original is None and not experiment.params.exists():
+        return FlagParams, experiment.params
+    source = Path(original) if original else experiment.params
+    path = snapshots.choose_params(experiment, source, "--params")
+    return params_file.load_class(path, TrainParamsBase, source.parent), path
+
+
+def _choose_config(
+    experiment: Experiment, original: str | None, added: dict[str, Any]
+) -> Path | None:
+    """Returns the JSON that counts; None where there is none."""
+    if original is None:
+        return experiment.config if experiment.config.exists() else None
+    return snapshots.choose_config(experiment, Path(original), "--config", added)
+
+
+def _refuse_agent_flags(given: dict[str, Any], params_path: Path) -> None:
+    """Refuses flags that the `TrainParams` of a params file does not read."""
     for name in flags.AGENT_FLAGS:
         if name in given:
             raise UserError(
-                f"--{name}: TrainParams of {path} does not read it; set it there, in "
-                "the JSON's train_params, or derive TrainParams from FlagParams"
+                f"--{name}: TrainParams of {params_path} does not read it; set it "
+                "there, in the JSON's train_params, or derive TrainParams from "
+                "FlagParams"
             )
-    unknown = {k: v for k, v in {**saved, **given}.items() if k not in flags.NAMES}
-    params = configuration.make_params(params_class, path, {**config, **unknown})
-    params = horizon.complete(params, path, sources.config or path)
-    return params, flags.complete(given, saved, _loop_of(params))
 
 
 def _loop_of(params: TrainParamsBase) -> dict[str, Any]:
@@ -141,24 +185,22 @@ def _loop_of(params: TrainParamsBase) -> dict[str, Any]:
         "episodes_per_eval": params.n_eval_episodes,
         "max_to_keep": 5,
         "checkpoint_interval": params.checkpoint_period_itrs * iteration,
-        "iterations": warm_up + params.num_iter * iteration,
+        "iterations": warm_up + params.total_train_steps,
         "log_interval": (params.eval_period_itrs or params.log_period_itrs) * iteration,
     }
 
 
 def _write_snapshots(
-    experiment: Experiment,
-    sources: _Sources,
-    params: TrainParamsBase,
-    kwargs: dict[str, Any],
+    experiment: Experiment, settings: _Settings, params: TrainParamsBase
 ) -> None:
-    """Writes kwargs.json, and what run.py reads."""
-    write_json(experiment.root / "kwargs.json", kwargs)
+    """Writes kwargs.json, and the snapshots that a resumed training and run.py read."""
+    write_json(experiment.root / "kwargs.json", settings.kwargs)
+    # What was chosen, with the flags, of which some may change.
     write_json(experiment.config, params.env_config)
-    if sources.params is None:
-        experiment.params.write_text(FLAG_PARAMS_FILE)
-    elif sources.params != experiment.params:
-        shutil.copyfile(sources.params, experiment.params)
+    if settings.params_path.exists():
+        snapshots.write_params(experiment, settings.params_path)
+    else:
+        write_bytes(experiment.params, FLAG_PARAMS_FILE.encode())
 
 
 @contextlib.contextmanager
@@ -176,26 +218,11 @@ def _locked(experiment: Experiment) -> Iterator[None]:
         yield
 
 
-def _run(
-    trainer_class: type[Trainer],
-    params: TrainParamsBase,
-    specs: Any,
-    agent: Any,
-    experiment: Experiment,
-    loop: flags.Loop,
-    stop: threading.Event,
-) -> bool:
-    if isinstance(agent, sac.ShardedSacAgent):
-        # The critics keep two CPUs busy without shards, and the environment wants some.
-        agent.num_shards = max(1, _num_cpus() // 2)
-        agent.noise_seed = loop.seed
-    env = standard.make_collect_env(params, 0, loop.seed)
-    envs = (env, standard.make_eval_env(params, 0, loop.seed + 1, env))
-    codec = RowCodec.of(params, specs)
-    trainer = trainer_class(params, agent, envs, codec, experiment, loop)
-    trainer.stop = stop
+def _run(trainer: Trainer) -> bool:
+    """Trains from the newest checkpoint; returns whether training is complete."""
     is_resumed = trainer.restore()
-    if trainer.iteration >= loop.iterations:
+    iterations = trainer.loop.iterations
+    if trainer.iteration >= iterations:
         print(
             f"already complete: {trainer.iteration:,} iterations; raise --iterations",
             file=sys.stderr,
@@ -206,9 +233,7 @@ def _run(
     # NumPy's threads wait for the next product so busily that TensorFlow's wait, too.
     with threadpool_limits(1, "blas"):
         trainer.run()
-    for each in envs:
-        each.close()
-    return trainer.iteration >= loop.iterations
+    return trainer.iteration >= iterations
 
 
 @contextlib.contextmanager
@@ -229,15 +254,3 @@ def _stop_on_signals() -> Iterator[threading.Event]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
-
-
-def _limit_threads() -> None:
-    # Where TensorFlow has begun already, its threads are the caller's business.
-    with contextlib.suppress(RuntimeError):
-        startup.limit_threads(_num_cpus())
-
-
-def _num_cpus() -> int:
-    if hasattr(os, "sched_getaffinity"):  # Not on macOS.
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

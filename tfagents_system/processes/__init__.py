@@ -1,1 +1,1 @@
-"""One file a process of a run; each has its own service template in supervise/."""
+"""One file, one OS process of a run; `__main__` is the door to all of them."""

@@ -8,165 +8,104 @@ ends it at once: it has nothing to save.
 from __future__ import annotations
 
 import contextlib
-import logging
-import math
 import signal
-import sys
 import threading
 import time
-from collections import deque
-from typing import TYPE_CHECKING, Any
 
-from tfagents_system.acting import episode
-from tfagents_system.experiment import summaries
-from tfagents_system.launcher.topology import COLLECT_WORKER
-from tfagents_system.processes import startup
+import numpy as np
+import reverb
+import tensorflow as tf
+from absl import flags, logging
+from tf_agents.agents import tf_agent
+from tf_agents.environments import py_environment
+from tf_agents.policies import greedy_policy
 
-if TYPE_CHECKING:
-    import reverb
-    from tf_agents.agents import tf_agent
-    from tf_agents.environments import py_environment
+from tfagents_system.acting import evaluation, observers
+from tfagents_system.acting.episode import Episode, EpisodeResult, Watcher
+from tfagents_system.acting.logbook import Logbook
+from tfagents_system.acting.policies import Policy, RandomPolicy, make_policy
+from tfagents_system.algorithm.specs import Specs
+from tfagents_system.dataflow import rate_limiter, replay, rows, variables
+from tfagents_system.dataflow.n_step import NStep
+from tfagents_system.dataflow.replay import ReplayInfo
+from tfagents_system.environments import hooks
+from tfagents_system.experiment import services, snapshots
+from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.run_file import Run
+from tfagents_system.experiment.status_file import (
+    Awaited,
+    CollectWorkerStatus,
+    Phase,
+)
+from tfagents_system.experiment.status_writer import StatusWriter
+from tfagents_system.experiment.summaries import Steps
+from tfagents_system.learning import build
+from tfagents_system.processes import startup, waiting
+from tfagents_system.settings.curriculum import Curriculum
+from tfagents_system.settings.hyperparameters import Hyperparameters
+from tfagents_system.train_params_base import Observers, TrainParamsBase
 
-    from tfagents_system.acting.episode import EpisodeResult
-    from tfagents_system.dataflow.replay import ReplayInfo
-    from tfagents_system.dataflow.rows import RowCodec
-    from tfagents_system.experiment.directory import Experiment
-    from tfagents_system.train_params_base import TrainParamsBase
-
-logger = logging.getLogger(__name__)
-# A pull takes about 2 ms: less than one percent of a worker's time.
-PULL_PERIOD_SECS = 0.5
+WORKER = flags.DEFINE_integer(
+    "worker", None, "Number of the worker, from 0.", required=True, lower_bound=0
+)
 
 
 class TrainingDone(Exception):
     """Raised out of a wait for the replay server when training is complete."""
 
 
-class CollectWorker:
-    """One worker's environments, policies and metrics."""
+class PolicySource:
+    """Where a worker gets the learner's newest policy.
+
+    Attributes:
+      train_step: Gradient steps that made the policy it has; 0 before the first.
+      lag_train_steps: Gradient steps taken while the worker acted with the one before.
+    """
 
     def __init__(
         self,
-        name: str,
-        worker: int,
-        experiment: Experiment,
-        params: TrainParamsBase,
-        agent: tf_agent.TFAgent,
-        envs: tuple[py_environment.PyEnvironment, py_environment.PyEnvironment],
-        codec: RowCodec,
         client: reverb.Client,
-        reverb_port: int,
-        policy_seed: int,
-        status: startup.Status,
+        agent: tf_agent.TFAgent,
+        status: StatusWriter[CollectWorkerStatus],
     ) -> None:
-        """Compiles nothing yet.
+        """Pulls nothing yet.
 
         Args:
-          name: Name of the service.
-          worker: The worker's number.
-          experiment: The experiment.
-          params: The user's `TrainParams`.
-          agent: An agent built as the learner's; only its policies are used.
-          envs: The environments to collect and to evaluate in.
-          codec: Layout of the rows.
           client: Client of the replay server.
-          reverb_port: Its port, for the user's observers.
-          policy_seed: Seed of exploration.
-          status: The worker's status.
+          agent: Its policies' variables are assigned.
+          status: The worker's.
         """
-        import numpy as np
-        from tf_agents.policies import greedy_policy, random_py_policy
-
-        from tfagents_system.acting import evaluation
-        from tfagents_system.dataflow import n_step, rate_limiter, replay, variables
-        from tfagents_system.settings import curriculum
-
-        self._experiment = experiment
-        self._params = params
-        self._env, self._eval_env = envs
-        self._codec = codec
-        self._client = client
-        self._status = status
-        self._waits = startup.WaitLog(status)
+        self._client, self._status = client, status
         self._variables = variables.policy_variables(agent)
-        generator = np.random.default_rng(policy_seed)
-        self._generator = generator
-        self._steps = n_step.NStepWriter(
-            params.n_step_returns, params.discount, self._write
-        )
-        self._results: deque[EpisodeResult] = deque(maxlen=evaluation.SUCCESS_EPISODES)
-        self._writer = replay.ExperienceWriter(client, codec, generator)
-        self._policy = episode.make_policy(agent.collect_policy, generator)
-        self._greedy_policy = episode.make_policy(
-            greedy_policy.GreedyPolicy(agent.policy), generator
-        )
-        self._random_policy = episode.TFAgentsPolicy(
-            random_py_policy.RandomPyPolicy(
-                self._env.time_step_spec(),
-                self._env.action_spec(),
-                seed=int(generator.integers(2**31)),
-            )
-        )
-        self._observers = params.train_observers_ctor(reverb_port)
-        self._eval_observers = params.eval_observers_ctor()
-        self._summaries = summaries.ScalarWriter(
-            experiment.train_summaries(name), status
-        )
-        self._eval_summaries = summaries.ScalarWriter(
-            experiment.eval_summaries(name), status
-        )
-        self._curriculum = curriculum.Curriculum(params.env_config, self._env)
-        self._warm_up_rows = rate_limiter.warm_up_rows(params)
+        self._waits = waiting.WaitLog(status)
         self._has_policy = False
-        self._train_step = 0
         self._pulled_at = 0.0
-        self._worker_env_steps = int(status.get("worker_env_steps", 0))
-        self._worker_episodes = int(status.get("worker_episodes", 0))
-        self._worker_eval_episodes = int(status.get("worker_eval_episodes", 0))
-        # Gradient steps taken while this worker acted with the policy before.
-        self._policy_lag = 0
-        self.total_train_steps = params.num_iter * params.num_steps_per_iter
+        self.train_step = 0
+        self.lag_train_steps = 0
 
-    @property
-    def iteration(self) -> int:
-        """Index of the iteration that the pulled policy belongs to."""
-        return self._train_step // self._params.num_steps_per_iter
-
-    def run(self) -> None:
-        """Collects and evaluates until training is complete; evaluates once more."""
-        with contextlib.suppress(TrainingDone):
-            while self._train_step < self.total_train_steps:
-                info = self._pull()
-                is_warm_up = self._is_warm_up(info)
-                if not is_warm_up and self._is_evaluation_due():
-                    self._evaluate(info)
-                # The pulled policy may be the final one.
-                if self._train_step < self.total_train_steps:
-                    if self._curriculum.apply(self.iteration, self._generator):
-                        self._status.update(curriculum=self._curriculum.values)
-                    self._collect(info, is_warm_up)
-        # The final policy may have come within an episode, too.
-        info = self._pull()
-        if self._is_evaluation_due():
-            self._evaluate(info)
-        self._status.set_state("finished")
-
-    def _pull(self) -> ReplayInfo:
+    def wait(self) -> ReplayInfo:
         """Waits for the replay server and a policy; takes the newest policy."""
         started = time.monotonic()
         while True:
-            info, is_pulled = self._try_to_pull()
+            info, is_pulled = self._pull()
             if info is not None and is_pulled:
                 self._waits.done()
                 return info
-            whom = "the replay server" if info is None else "the learner's policy"
-            self._waits.waiting(whom, time.monotonic() - started)
-            time.sleep(0.5)
+            awaited = Awaited.REPLAY_SERVER if info is None else Awaited.POLICY
+            self._waits.waiting(awaited, time.monotonic() - started)
+            time.sleep(waiting.POLL_SECS)
 
-    def _try_to_pull(self) -> tuple[ReplayInfo | None, bool]:
+    def pull_if_due(self) -> bool:
+        """Takes the newest policy about twice a second; returns whether it did.
+
+        Without an answer the worker goes on with the policy that it has.
+        """
+        if time.monotonic() - self._pulled_at < variables.PULL_PERIOD_SECS:
+            return False
+        return self._pull()[1]
+
+    def _pull(self) -> tuple[ReplayInfo | None, bool]:
         """Takes the newest policy if there is one; returns whether there was."""
-        from tfagents_system.dataflow import replay, variables
-
         self._pulled_at = time.monotonic()
         info = replay.read_replay(self._client)
         if info is None or not info.has_policy:
@@ -176,183 +115,313 @@ class CollectWorker:
             return info, False
         self._variables.assign(policy.packed)
         if self._has_policy:
-            self._policy_lag = max(0, policy.train_step - self._train_step)
+            self.lag_train_steps = max(0, policy.train_step - self.train_step)
         self._has_policy = True
-        self._train_step = policy.train_step
-        self._status.update(policy_train_step=policy.train_step)
+        self.train_step = policy.train_step
+        with self._status.edit() as status:
+            status.policy_train_step = policy.train_step
         return info, True
 
-    def _keep_policy_fresh(self, *transition: Any) -> None:
-        """Pulls within an episode; without an answer the worker goes on as it is."""
-        if time.monotonic() - self._pulled_at >= PULL_PERIOD_SECS:
-            self._try_to_pull()
-            self._policy.refresh()
+
+class Collector:
+    """Runs training episodes and writes them into the replay."""
+
+    def __init__(
+        self,
+        env: py_environment.PyEnvironment,
+        policy: Policy,
+        writer: replay.ExperienceWriter,
+        watchers: list[Watcher],
+        source: PolicySource,
+        waits: waiting.WaitLog,
+        status: StatusWriter[CollectWorkerStatus],
+    ) -> None:
+        """Runs nothing yet.
+
+        Args:
+          env: The environment to collect in.
+          policy: Acts after the warm-up.
+          writer: Writes the experience.
+          watchers: Of the user's observers.
+          source: Keeps the policy fresh.
+          waits: What the writer reports its waits to.
+          status: The worker's.
+        """
+        self._env, self._policy = env, policy
+        self._writer, self._watchers = writer, watchers
+        self._source, self._waits, self._status = source, waits, status
+
+    def collect(self, random_policy: Policy | None = None) -> EpisodeResult:
+        """Runs an episode; returns once the replay server has all of it.
+
+        Args:
+          random_policy: Acts in place of the learner's policy.
+
+        Raises:
+          TrainingDone: Training was completed while the writer waited.
+        """
+        policy = random_policy or self._policy
+        policy.reset()
+        episode = Episode(self._env)
+        while not episode.is_over:
+            transition = episode.step(policy)
+            self._writer.add(*transition)
+            self._waits.done()
+            for watch in self._watchers:
+                watch(*transition)
+            with self._status.edit() as status:
+                status.worker_env_steps += 1
+            if random_policy is None and self._source.pull_if_due():
+                policy.refresh()
+        self._writer.flush()
+        self._waits.done()
+        return episode.result()
+
+
+class Evaluator:
+    """Evaluates the greedy policy when that is due."""
+
+    def __init__(
+        self,
+        params: Hyperparameters,
+        env: py_environment.PyEnvironment,
+        policy: Policy,
+        users_observers: Observers,
+        status: StatusWriter[CollectWorkerStatus],
+    ) -> None:
+        """Evaluates nothing yet.
+
+        Args:
+          params: Period and episodes of an evaluation.
+          env: The environment to evaluate in.
+          policy: The greedy policy.
+          users_observers: The user's, of evaluation episodes.
+          status: The worker's; remembers the last evaluation over restarts.
+        """
+        self._params, self._env, self._policy = params, env, policy
+        self._observers, self._status = users_observers, status
+
+    def is_due(self, train_step: int) -> bool:
+        """Returns whether the policy of a train step is to be evaluated."""
+        period = self._params.eval_period_itrs
+        if not period:
+            return False
+        iteration = self._params.iteration_at(train_step)
+        last = self._status.value.last_eval_iteration
+        if last is None or iteration // period > last // period:
+            return True
+        # The final policy is evaluated in any case.
+        return train_step >= self._params.total_train_steps and iteration > last
+
+    def evaluate(self, train_step: int) -> evaluation.Summary:
+        """Evaluates the policy of a train step."""
+        self._status.enter(Phase.EVALUATING)
+        summary = evaluation.evaluate(
+            self._env,
+            self._policy,
+            self._observers,
+            self._params.n_eval_episodes,
+            self._count_episode,
+        )
+        logging.info("evaluation at train step %d: %s", train_step, summary)
+        with self._status.edit(write_now=True) as status:
+            status.last_eval_iteration = self._params.iteration_at(train_step)
+            status.eval_train_step = train_step
+            status.eval_return = summary.mean_return
+            status.eval_success_rate = summary.success_rate
+            best = status.best_eval_return
+            if best is None or summary.mean_return > best:
+                status.best_eval_return = summary.mean_return
+                status.best_eval_train_step = train_step
+        return summary
+
+    def _count_episode(self) -> None:
+        with self._status.edit() as status:
+            status.worker_eval_episodes += 1
+
+
+class CollectWorker:
+    """Collects and evaluates until training is complete."""
+
+    def __init__(
+        self,
+        params: Hyperparameters,
+        collector: Collector,
+        evaluator: Evaluator,
+        source: PolicySource,
+        curriculum: Curriculum,
+        logbook: Logbook,
+        status: StatusWriter[CollectWorkerStatus],
+    ) -> None:
+        """Does nothing yet.
+
+        Args:
+          params: Length of training and of an iteration.
+          collector: Runs training episodes.
+          evaluator: Runs evaluations.
+          source: The learner's policy.
+          curriculum: Of the environment to collect in.
+          logbook: Logs both.
+          status: The worker's.
+        """
+        self._params = params
+        self._collector, self._evaluator = collector, evaluator
+        self._source, self._curriculum = source, curriculum
+        self._logbook, self._status = logbook, status
+        self._warm_up_rows = rate_limiter.warm_up_rows(params)
+
+    def run(self, random_policy: Policy, generator: np.random.Generator) -> None:
+        """Collects and evaluates until training is complete; evaluates once more.
+
+        Args:
+          random_policy: Acts in the warm-up.
+          generator: Draws the curriculum's values.
+        """
+        with contextlib.suppress(TrainingDone):
+            while not self._is_complete():
+                info = self._source.wait()
+                is_warm_up = self._is_warm_up(info)
+                if not is_warm_up:
+                    self._evaluate_if_due(info)
+                if not self._is_complete():  # The pulled policy may be the final one.
+                    self._apply_curriculum(generator)
+                    self._collect(info, random_policy if is_warm_up else None)
+        # The final policy may have come within an episode, too.
+        self._evaluate_if_due(self._source.wait())
+        self._status.enter(Phase.FINISHED)
+
+    def _is_complete(self) -> bool:
+        """Whether the pulled policy is the final one."""
+        return self._source.train_step >= self._params.total_train_steps
 
     def _is_warm_up(self, info: ReplayInfo) -> bool:
         """Whether to act randomly: shared state decides, not this process's age."""
         return (
             self._params.seed_sac_buffer
-            and self._train_step == 0
+            and self._source.train_step == 0
             and info.num_inserts < self._warm_up_rows
         )
 
-    def _collect(self, info: ReplayInfo, is_warm_up: bool) -> None:
-        from tfagents_system.acting import evaluation
+    def _apply_curriculum(self, generator: np.random.Generator) -> None:
+        iteration = self._params.iteration_at(self._source.train_step)
+        if self._curriculum.apply(iteration, generator):
+            with self._status.edit() as status:
+                status.curriculum = self._curriculum.values
 
-        self._status.set_state(
-            "collecting with random actions" if is_warm_up else "collecting"
-        )
-        watchers = [self._steps.add, *episode.user_watchers(self._observers)]
+    def _collect(self, info: ReplayInfo, random_policy: Policy | None) -> None:
+        self._status.enter(Phase.WARMING_UP if random_policy else Phase.COLLECTING)
         started = time.monotonic()
-        if is_warm_up:
-            result = episode.run_episode(self._env, self._random_policy, watchers)
-        else:
-            watchers.append(self._keep_policy_fresh)
-            result = episode.run_episode(self._env, self._policy, watchers)
-        self._writer.flush(self._on_replay_wait)
-        self._waits.done()
+        result = self._collector.collect(random_policy)
         rate = result.length / (time.monotonic() - started)
-        self._results.append(result)
-        success_rate = evaluation.success_rate(self._results)
-        self._worker_episodes += 1
-        self._status.update(
-            train_return=result.episode_return,
-            train_success_rate=success_rate,
-            worker_episodes=self._worker_episodes,
+        self._logbook.add_episode(
+            result,
+            self._curriculum.values,
+            Steps(self._source.train_step, info.num_inserts + result.length),
+            policy_lag_train_steps=self._source.lag_train_steps,
+            worker_env_steps_per_sec=rate,
         )
-        self._summaries.write(
-            {
-                "Metrics/policy_lag_train_steps": self._policy_lag,
-                "Metrics/worker_env_steps_per_sec": rate,
-                **summaries.episode_scalars(
-                    result, success_rate, self._curriculum.values, self._observers
-                ),
-            },
-            self._train_step,
-            info.num_inserts + result.length,
-        )
+        with self._status.edit() as status:
+            status.worker_episodes += 1
+            status.train_return = result.episode_return
+            status.train_success_rate = self._logbook.success_rate
 
-    def _write(self, *step: Any) -> None:
-        columns = self._codec.pack_step(*step)
-        self._writer.write(columns, self._on_replay_wait)
-        self._waits.done()
-        self._worker_env_steps += 1
-        self._status.report_progress(worker_env_steps=self._worker_env_steps)
+    def _evaluate_if_due(self, info: ReplayInfo) -> None:
+        train_step = self._source.train_step
+        if self._evaluator.is_due(train_step):
+            summary = self._evaluator.evaluate(train_step)
+            self._logbook.add_evaluation(summary, Steps(train_step, info.num_inserts))
 
-    def _on_replay_wait(self, waited_secs: float) -> None:
-        if self._experiment.done.exists():
+
+def make_worker(
+    experiment: Experiment,
+    params: TrainParamsBase,
+    envs: tuple[py_environment.PyEnvironment, py_environment.PyEnvironment],
+    generator: np.random.Generator,
+    reverb_port: int,
+    status: StatusWriter[CollectWorkerStatus],
+    name: str,
+) -> CollectWorker:
+    """Puts a worker together.
+
+    Args:
+      experiment: The experiment.
+      params: The user's `TrainParams`.
+      envs: The environments to collect and to evaluate in.
+      generator: Explores, and draws the rows of an item.
+      reverb_port: TCP port of the replay server.
+      status: The worker's.
+      name: Name of the service.
+    """
+    env, eval_env = envs
+    specs = Specs.load(experiment.specs)
+    # Built as the learner's; only its policies are used.
+    agent = build.build_agent(params, specs)
+    client = replay.connect(reverb_port)
+    waits = waiting.WaitLog(status)
+
+    def on_wait(waited_secs: float) -> None:
+        if experiment.done.exists():
             raise TrainingDone
-        self._waits.waiting("the replay server to take experience", waited_secs)
+        waits.waiting(Awaited.ROOM_IN_REPLAY, waited_secs)
 
-    def _best_evaluation(self, mean_return: float) -> dict[str, float]:
-        """Returns what changes in the status if an evaluation is the best so far."""
-        if mean_return <= self._status.get("best_eval_return", -math.inf):
-            return {}
-        return {
-            "best_eval_return": mean_return,
-            "best_eval_train_step": self._train_step,
-        }
-
-    def _is_evaluation_due(self) -> bool:
-        period = self._params.eval_period_itrs
-        if not period:
-            return False
-        last = self._status.get("last_eval_iteration")
-        if last is None or self.iteration // period > last // period:
-            return True
-        # The final policy is evaluated in any case.
-        return self._train_step >= self.total_train_steps and self.iteration > last
-
-    def _evaluate(self, info: ReplayInfo) -> None:
-        from tfagents_system.acting import evaluation
-
-        def count() -> None:
-            self._worker_eval_episodes += 1
-            self._status.report_progress(
-                worker_eval_episodes=self._worker_eval_episodes
-            )
-
-        self._status.set_state("evaluating")
-        summary = evaluation.evaluate(
-            self._eval_env,
-            self._greedy_policy,
-            self._eval_observers,
-            self._params.n_eval_episodes,
-            count,
-        )
-        logger.info("evaluation at train step %d: %s", self._train_step, summary)
-        self._status.update(
-            write_now=True,
-            last_eval_iteration=self.iteration,
-            eval_train_step=self._train_step,
-            eval_return=summary.mean_return,
-            eval_success_rate=summary.success_rate,
-            **self._best_evaluation(summary.mean_return),
-        )
-        self._eval_summaries.write(
-            summaries.evaluation_scalars(summary, self._eval_observers),
-            self._train_step,
-            info.num_inserts,
-        )
-        self._eval_summaries.flush()
+    train_observers = params.train_observers_ctor(reverb_port)
+    eval_observers = params.eval_observers_ctor()
+    source = PolicySource(client, agent, status)
+    collector = Collector(
+        env,
+        make_policy(agent.collect_policy, generator),
+        replay.ExperienceWriter(
+            client,
+            rows.RowCodec.of(params, specs),
+            NStep.of(params),
+            generator,
+            on_wait,
+        ),
+        observers.make_watchers(train_observers),
+        source,
+        waits,
+        status,
+    )
+    greedy = make_policy(greedy_policy.GreedyPolicy(agent.policy), generator)
+    return CollectWorker(
+        params,
+        collector,
+        Evaluator(params, eval_env, greedy, eval_observers, status),
+        source,
+        Curriculum(params.env_config, env),
+        Logbook(experiment, name, status, train_observers, eval_observers),
+        status,
+    )
 
 
 def main() -> int:
     """Works until training is complete, then waits to be stopped."""
-    parser = startup.make_parser(__doc__ or "")
-    parser.add_argument("--worker", type=int, required=True, help="number, from 0")
-    args = parser.parse_args()
-    name = f"{COLLECT_WORKER}_{args.worker}"
-    startup.begin(name)
-
-    import numpy as np
-    import tensorflow as tf
-
-    from tfagents_system.algorithm import sac
-    from tfagents_system.algorithm.specs import Specs
-    from tfagents_system.dataflow import replay, rows
-    from tfagents_system.environments import standard
-    from tfagents_system.experiment.directory import Experiment
-    from tfagents_system.launcher import daemontools
-
-    startup.limit_threads(1)
-    experiment = Experiment(args.exp_dir)
-    status = startup.Status(experiment, name)
-    run, params = startup.load_run(experiment)
+    worker = WORKER.value
+    name = services.worker_name(worker)
+    experiment = startup.open_experiment()
+    status = StatusWriter(experiment, name, CollectWorkerStatus)
+    run = Run.load(experiment)
+    params = snapshots.load(experiment)
 
     # Different for each worker and each restart, so that no two explore alike.
-    starts = daemontools.count_starts(experiment, name)
-    seeds = np.random.SeedSequence([params.seed, args.worker, starts]).generate_state(3)
+    starts = services.count_starts(experiment, name)
+    seeds = np.random.SeedSequence([params.seed, worker, starts]).generate_state(3)
     env_seed, eval_seed, policy_seed = (int(s) >> 1 for s in seeds)
     tf.random.set_seed(policy_seed)
+    generator = np.random.default_rng(policy_seed)
 
-    env = standard.make_collect_env(params, args.worker, env_seed)
-    eval_env = standard.make_eval_env(params, args.worker, eval_seed, env)
-    specs = Specs.load(experiment.specs)
+    env = hooks.make_collect_env(params, worker, env_seed)
+    eval_env = hooks.make_eval_env(params, worker, eval_seed, env)
     client = replay.connect(run.reverb_port)
-    startup.wait_until(
+    waiting.wait_until(
         lambda: replay.read_replay(client) is not None,
-        f"the replay server on port {run.reverb_port}",
+        Awaited.REPLAY_SERVER,
         status,
         threading.Event(),
     )
-    CollectWorker(
-        name,
-        args.worker,
-        experiment,
-        params,
-        sac.build_agent(params, specs),
-        (env, eval_env),
-        rows.RowCodec.of(params, specs),
-        client,
-        run.reverb_port,
-        policy_seed,
-        status,
-    ).run()
+    make_worker(
+        experiment, params, (env, eval_env), generator, run.reverb_port, status, name
+    ).run(RandomPolicy(env.action_spec(), generator), generator)
     # supervise would start it again; the launcher puts it down.
     while True:
         signal.pause()
-
-
-if __name__ == "__main__":
-    sys.exit(startup.run_service(main))

@@ -1,22 +1,22 @@
-"""The schema of the JSON: what it may hold, in one place.
+"""The schema of the JSON: what the framework reads in it, in one place.
 
-Errors and docs/configuration.md take their words from the descriptions here. What the
-schema does not name, at the top level, is the user's own.
+Errors and docs/configuration.md take their words from the descriptions here. Every
+other key at the top level is the user's own.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-import re
-from collections.abc import Mapping
+import typing
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar, Union
 
 import msgspec
 
 from tfagents_system.errors import UserError
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 # Longer values are cut in an error's line.
 SHOWN_CHARACTERS = 60
 # Values are divided evenly as doubles: these are the whole numbers they hold exactly.
@@ -82,15 +82,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     train_params: Overrides = {}
 
 
-def properties(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """Returns the JSON schema of each field of a struct, by its name."""
-    schema = msgspec.json.schema(kind)
-    fields: dict[str, Any] = schema["$defs"][kind.__name__]["properties"]
-    return fields
+def describe(hint: Any) -> str:
+    """Returns the description in an annotation of this module."""
+    return next(
+        meta.description
+        for meta in getattr(hint, "__metadata__", ())
+        if isinstance(meta, msgspec.Meta) and meta.description
+    )
 
 
 def convert(value: Any, kind: type[T], where: str = "") -> T:
     """Checks a value of the JSON and makes it a struct.
+
+    msgspec decides whether a part is valid, each part for itself: so the path of what
+    is wrong is known without reading msgspec's messages.
 
     Args:
       value: The value, as `json.loads` returns it.
@@ -101,12 +106,47 @@ def convert(value: Any, kind: type[T], where: str = "") -> T:
       The struct.
 
     Raises:
-      UserError: It does not fit; names the path, what was expected, what it got.
+      UserError: It does not fit; names the path, what was expected, and what it got.
     """
+    if not isinstance(value, dict):
+        raise UserError(f"{where or 'the JSON'} must be an object, got {show(value)}")
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    if kind.__struct_config__.forbid_unknown_fields:
+        for name in value.keys() - fields:
+            close = difflib.get_close_matches(name, fields, n=1)
+            hint = (
+                f"did you mean {close[0]}?" if close else f"known: {', '.join(fields)}"
+            )
+            raise UserError(f"{join_path(where, name)} is not known; {hint}")
+    for name, field in fields.items():
+        path = join_path(where, name)
+        if name in value:
+            _check_part(value[name], field.type, path)
+        elif field.required:
+            raise UserError(f"{path} is missing; it must be {describe(field.type)}")
+    return msgspec.convert(value, kind)
+
+
+def _check_part(value: Any, hint: Any, where: str) -> None:
+    """Checks one part; names the innermost one that does not fit."""
     try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise UserError(_describe(str(error), value, kind, where)) from error
+        msgspec.convert(value, hint)
+    except msgspec.ValidationError:
+        for index, (item, item_hint) in enumerate(_items(value, hint)):
+            _check_part(item, item_hint, f"{where}[{index}]")
+        raise UserError(
+            f"{where} must be {describe(hint)}, got {show(value)}"
+        ) from None
+
+
+def _items(value: Any, hint: Any) -> Iterator[tuple[Any, Any]]:
+    """Yields the items of a list with their annotations, as far as there are any."""
+    kind = typing.get_args(hint)[0]
+    item_hints = typing.get_args(kind)
+    if isinstance(value, list) and typing.get_origin(kind) is list:
+        yield from ((item, item_hints[0]) for item in value)
+    elif isinstance(value, list) and typing.get_origin(kind) is tuple:
+        yield from zip(value, item_hints)
 
 
 def parse_curriculum(config: Mapping[str, Any]) -> dict[str, ParameterCurriculum]:
@@ -121,47 +161,10 @@ def parse_curriculum(config: Mapping[str, Any]) -> dict[str, ParameterCurriculum
     Raises:
       UserError: A malformed entry, named by its JSON path.
     """
-    # One by one: msgspec's path of an error does not say which key it was.
     return {
         name: convert(entry, ParameterCurriculum, join_path("curriculum", name))
         for name, entry in convert(config, Config).curriculum.items()
     }
-
-
-def _describe(message: str, value: Any, kind: Any, where: str) -> str:
-    """Puts msgspec's message into the words of the schema.
-
-    Args:
-      message: As `Expected ... - at `$.iters[2]``.
-      value: What was converted.
-      kind: The struct.
-      where: JSON path of the value.
-
-    Returns:
-      One line: the path, what was expected, what it got.
-    """
-    message, _, path = message.partition(" - at `$")
-    described = properties(kind)
-    if match := re.fullmatch(r"Object contains unknown field `(.*)`", message, re.S):
-        close = difflib.get_close_matches(match[1], described, n=1)
-        hint = (
-            f"did you mean {close[0]}?" if close else f"known: {', '.join(described)}"
-        )
-        return f"{join_path(where, match[1])} is not known; {hint}"
-    if match := re.fullmatch(r"Object missing required field `(\w+)`", message):
-        expected = described[match[1]]["description"]
-        return f"{join_path(where, match[1])} is missing; it must be {expected}"
-    if not path:
-        return f"{where or 'the JSON'} must be an object, got {show(value)}"
-    expected = described
-    for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
-        if name:
-            expected, value, where = expected[name], value[name], join_path(where, name)
-        else:
-            items = expected.get("prefixItems")
-            expected = items[int(index)] if items else expected["items"]
-            value, where = value[int(index)], f"{where}[{index}]"
-    return f"{where} must be {expected['description']}, got {show(value)}"
 
 
 def join_path(where: str, name: str) -> str:

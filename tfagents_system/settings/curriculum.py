@@ -1,7 +1,7 @@
 """The curriculum of environment parameters: JSON in, values out.
 
-The values in force are a pure function of the iteration, so that they are right after
-a resume at any iteration. The rule is the archived system's: `range` is divided evenly
+The values in force are a pure function of the iteration, so they are right after a
+resume at any iteration. The rule is the archived system's: `range` is divided evenly
 over the sorted `iters`, and a value is in force from its iteration on. With the
 distribution `uniform` that value is the far end of an interval to draw from.
 """
@@ -12,14 +12,11 @@ import bisect
 import dataclasses
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Protocol, Union
 
 import numpy as np
 
 from tfagents_system.settings.config_schema import parse_curriculum
-
-if TYPE_CHECKING:
-    from tf_agents.environments import py_environment
 
 Value = Union[int, float]
 
@@ -104,6 +101,13 @@ def values_at(schedules: Mapping[str, Schedule], iteration: int) -> dict[str, Va
     return values
 
 
+class SetsState(Protocol):
+    """An environment whose parameters can be set."""
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Sets parameters by name."""
+
+
 class Curriculum:
     """Gives an environment its values, before each episode.
 
@@ -111,7 +115,7 @@ class Curriculum:
       values: What the environment has, by parameter name.
     """
 
-    def __init__(self, config: Mapping[str, Any], env: py_environment.PyEnvironment):
+    def __init__(self, config: Mapping[str, Any], env: SetsState):
         """Reads the curriculum; the environment keeps its constructor's values.
 
         Args:

@@ -12,7 +12,7 @@ import pytest
 import reverb
 import tensorflow as tf
 
-from tests.test_gradient_steps import Feed
+from tests.learning.test_gradient_steps import Feed
 from tfagents_system.algorithm import sac
 from tfagents_system.dataflow import replay, variables
 from tfagents_system.dataflow.rate_limiter import Pacing

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests.agents import trained_variables
-from tests.test_sac import _Sharded, batch
+from tests.algorithm.test_sac import _Sharded, batch
 from tfagents_system.algorithm import sac
 from tfagents_system.algorithm.normalization import (
     NumpyNormalizer,

@@ -25,7 +25,7 @@ from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
 from tests.conftest import REPOSITORY
-from tests.test_environments import CountingEnv, last_time_step, make_env
+from tests.environments.test_standard import CountingEnv, last_time_step, make_env
 from tfagents_system.environments import (
     extras,
     gymnasium_env,

@@ -1,0 +1,131 @@
+"""The snapshots of params file and JSON: what an experiment was begun with.
+
+One rule for many processes and for one: the first start copies both files into the
+experiment directory, and from then on the copies count. To change a setting of a
+training that has begun, edit the copy; if the original differs, that is said.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import shutil
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from tfagents_system.errors import UserError
+from tfagents_system.experiment import run_file
+from tfagents_system.experiment.directory import Experiment
+from tfagents_system.host.files import read_json, write_json
+from tfagents_system.settings import configuration, params_file
+from tfagents_system.train_params_base import TrainParamsBase
+
+
+def load(experiment: Experiment) -> TrainParamsBase:
+    """Loads the user's `TrainParams` from the snapshots.
+
+    Raises:
+      UserError: A snapshot does not load.
+    """
+    config = configuration.load_config(experiment.config)
+    # What the snapshot imports lies beside the original.
+    folder = run_file.params_folder(experiment)
+    return params_file.load_params(experiment.params, config, TrainParamsBase, folder)
+
+
+def choose_params(
+    experiment: Experiment, original: Path, named_by: str = "SAC_PARAMS"
+) -> Path:
+    """Chooses the snapshot of the params file if there is one, or the original.
+
+    Args:
+      experiment: The experiment.
+      original: The user's params file.
+      named_by: The variable or flag that names it.
+
+    Raises:
+      UserError: There is neither.
+    """
+    is_same = experiment.params.exists() and (
+        not original.is_file()
+        or filecmp.cmp(experiment.params, original, shallow=False)
+    )
+    return _choose(experiment.params, original, named_by, is_same)
+
+
+def choose_config(
+    experiment: Experiment,
+    original: Path,
+    named_by: str = "SAC_CONFIG",
+    added: Collection[str] = (),
+) -> Path:
+    """Chooses the snapshot of the JSON if there is one, or the original.
+
+    Args:
+      experiment: The experiment.
+      original: The user's JSON.
+      named_by: The variable or flag that names it.
+      added: Keys that the framework adds to a snapshot, beside a horizon.
+
+    Raises:
+      UserError: There is neither.
+    """
+    is_same = experiment.config.exists() and (
+        not original.is_file() or _is_same_config(experiment.config, original, added)
+    )
+    return _choose(experiment.config, original, named_by, is_same)
+
+
+def _choose(snapshot: Path, original: Path, named_by: str, is_same: bool) -> Path:
+    if not snapshot.exists():
+        if not original.is_file():
+            raise UserError(f"{named_by}: no file {original}")
+        return original
+    if not is_same:
+        print(
+            f"note: {original} differs from the snapshot {snapshot}, which this "
+            "training uses. To change a setting edit the snapshot, or begin a new "
+            "experiment.",
+            file=sys.stderr,
+        )
+    return snapshot
+
+
+def _is_same_config(snapshot: Path, original: Path, added: Collection[str]) -> bool:
+    """Returns whether two JSON files say the same, apart from what was added."""
+    try:
+        kept, given = read_json(snapshot), read_json(original)
+    except UserError:
+        return False
+    if isinstance(kept, dict) and isinstance(given, dict):
+        kept = {key: kept[key] for key in kept if key in given or key not in added}
+        if "horizon" in kept:  # The environment's own, see `write_config`.
+            given.setdefault("horizon", kept["horizon"])
+    # As text: 1, 1.0 and true are equal in Python.
+    texts = [json.dumps(config, sort_keys=True) for config in (kept, given)]
+    return texts[0] == texts[1]
+
+
+def write_config(experiment: Experiment, source: Path, horizon: int) -> None:
+    """Writes the snapshot of the JSON: a copy, or with the environment's horizon.
+
+    Every process reads the horizon there.
+
+    Args:
+      experiment: The experiment.
+      source: The chosen JSON.
+      horizon: Env steps of the longest episode.
+    """
+    config: dict[str, Any] = configuration.load_config(source)
+    if "horizon" not in config:
+        write_json(experiment.config, {**config, "horizon": horizon})
+    elif not experiment.config.exists():
+        shutil.copyfile(source, experiment.config)
+
+
+def write_params(experiment: Experiment, source: Path) -> None:
+    """Writes the snapshot of the params file, if there is none yet."""
+    if not experiment.params.exists():
+        shutil.copyfile(source, experiment.params)

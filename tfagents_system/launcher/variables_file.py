@@ -1,0 +1,84 @@
+"""What a training variables file sets, read from the environment and checked.
+
+scripts/load_variables.sh sources the file; the values arrive as environment variables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tfagents_system.errors import UserError
+from tfagents_system.experiment.directory import REPOSITORY, resolve_path
+from tfagents_system.launcher.cpu_plan import CpuRequest
+
+
+def read_exp_dir(environment: Mapping[str, str]) -> Path:
+    """Returns the experiment directory that the environment names.
+
+    SAC_EXP_DIR where it is set, else logs/$SAC_EXP_NAME below the repository, with
+    `_task_$SLURM_ARRAY_TASK_ID` appended in a SLURM job array.
+
+    Raises:
+      UserError: Neither variable is set.
+    """
+    if environment.get("SAC_EXP_DIR"):
+        return resolve_path(environment["SAC_EXP_DIR"])
+    name = environment.get("SAC_EXP_NAME")
+    if not name:
+        raise UserError("SAC_EXP_NAME is not set; give the experiment a name")
+    if environment.get("SLURM_ARRAY_TASK_ID"):
+        name += f"_task_{environment['SLURM_ARRAY_TASK_ID']}"
+    return REPOSITORY / "logs" / name
+
+
+def read_file(environment: Mapping[str, str], name: str) -> Path:
+    """Returns the file that a variable names, e.g. SAC_PARAMS.
+
+    Raises:
+      UserError: It is not set, or there is no such file.
+    """
+    value = environment.get(name)
+    if not value:
+        raise UserError(f"{name} is not set; set it in the variables file")
+    path = resolve_path(value)
+    if not path.is_file():
+        raise UserError(f"{name}: no file {value}")
+    return path
+
+
+def read_port(environment: Mapping[str, str]) -> int | None:
+    """Returns SAC_REVERB_PORT, the port of the replay server; None for `auto`.
+
+    Raises:
+      UserError: It is not a port.
+    """
+    text = environment.get("SAC_REVERB_PORT", "auto").strip()
+    if text in ("auto", ""):
+        return None
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise UserError(f"SAC_REVERB_PORT={text!r} must be a port, 1-65535, or auto")
+    return int(text)
+
+
+def _read_number(environment: Mapping[str, str], name: str) -> int | None:
+    text = environment.get(name, "auto").strip()
+    if text in ("auto", ""):
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"{name}={text!r} must be a whole number >= 1, or auto")
+    return int(text)
+
+
+def read_cpu_request(environment: Mapping[str, str]) -> CpuRequest:
+    """Reads the CPU numbers from the environment.
+
+    Raises:
+      UserError: A value is neither a positive whole number nor `auto`.
+    """
+    return CpuRequest(
+        reverb_cpus=_read_number(environment, "SAC_REVERB_CPUS"),
+        train_cpus=_read_number(environment, "SAC_TRAIN_CPUS"),
+        num_collect_workers=_read_number(environment, "SAC_NUM_COLLECT_WORKERS"),
+        collect_worker_cpus=_read_number(environment, "SAC_COLLECT_WORKER_CPUS"),
+    )

@@ -1,0 +1,46 @@
+"""The door to every process of a run: `python -m tfagents_system.processes NAME ...`.
+
+It prepares the process, and only then imports the module of that name, so that all
+modules behind it import at their top. NAME is replay_server, learner, collect_worker
+or prepare; `NAME --help` lists the flags.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+from absl import app, flags
+
+from tfagents_system.processes import startup
+
+PROGRAM = "python -m tfagents_system.processes"
+
+
+def main() -> None:
+    """Runs a process from the command line."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name in ("-h", "--help"):
+        print(f"usage: {PROGRAM} {{{','.join(startup.PROCESSES)}}} ...\n\n{__doc__}")
+        return
+    if name not in startup.PROCESSES:
+        known = ", ".join(startup.PROCESSES)
+        sys.exit(f"error: there is no process {name or '(none given)'}; give {known}")
+    folder = Path.cwd()
+    startup.prepare_process(name)
+    module = importlib.import_module(f"tfagents_system.processes.{name}")
+    # So that --help shows them.
+    flags.adopt_module_key_flags(startup)
+    flags.adopt_module_key_flags(module)
+
+    def run(argv: list[str]) -> int:
+        if len(argv) > 1:
+            raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+        return startup.run_process(name, module.main, folder)
+
+    app.run(run, argv=[f"{PROGRAM} {name}", *sys.argv[2:]])
+
+
+if __name__ == "__main__":
+    main()
