@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sees to it that there is daemontools (the programs that supervise the processes
+# Makes sure that daemontools is there (the programs that supervise the processes
 # of a run) and prints the folder that its programs are in, and nothing else:
 #
 #     scripts/install_daemontools.sh

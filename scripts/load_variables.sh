@@ -6,7 +6,7 @@
 load_variables() {
   local repository=$1 file=$2 name
   local -A given=()
-  # Paths are relative to where the user is, or else to the repository.
+  # Paths are relative to the user's folder, or to the repository.
   [[ -f "$file" ]] || file=$repository/$file
   if [[ ! -f "$file" ]]; then
     echo "error: no variables file $2" >&2

@@ -1,58 +1,56 @@
-"""Writes docs/configuration.md from the schema of the JSON and from TrainParamsBase.
+"""Writes docs/configuration.md from the schema of the JSON and the hyperparameters.
 
 .venv/bin/python scripts/make_config_reference.py [OUTPUT]
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
 import inspect
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from tfagents_system.settings import config_schema
-from tfagents_system.settings.configuration import ATTRIBUTE_TYPES
-from tfagents_system.train_params_base import CHECKS, TrainParamsBase
+from tfagents_system.settings.checks import describe_type, find_check
+from tfagents_system.settings.hyperparameters import HINTS, Hyperparameters
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
 TEXT = """# Configuration
 
-The keys of the JSON (`SAC_CONFIG`) and the attributes of `TrainParams`. Made by
-`scripts/make_config_reference.py` from `config_schema.py` and `train_params_base.py`:
-change those.
+The keys of the JSON (`SAC_CONFIG`) and the attributes of `TrainParams`. This page is
+generated: edit `settings/config_schema.py` and `settings/hyperparameters.py`, then run
+`scripts/make_config_reference.py`.
 
 ## The JSON
 
-Plain JSON: no comments, no key twice in an object. What is wrong is said with its
-path, as `curriculum.friction.iters[2]` (see [bad_input.md](bad_input.md)).
+Plain JSON: no comments, and no key twice in the same object. An error message gives
+the path of the wrong value, for example `curriculum.friction.iters[2]`.
 
 {config}
 
-Every other key at the top level is your environment's. The whole object, a plain
+All other keys at the top level belong to your environment. The whole object, a plain
 `dict`, is `self.env_config` in your `TrainParams`.
 
-- **`horizon`**: without it, the time limit of the environment to collect in is taken
-  (the smallest of the wrappers around it). The snapshot `config.json` in the
-  experiment directory then has it, and so has `env_config` while training; but your
-  `TrainParams` must not need `env_config["horizon"]` in that case.
-- **`train_params`**: wins over what the params file sets. A JSON array becomes a
-  tuple.
+- **`horizon`**: if it is missing, the framework takes the time limit of the collect
+  environment (the smallest one among its wrappers). It then adds `horizon` to the
+  `config.json` in the experiment directory and to `env_config`. In that case your
+  `TrainParams` must not read `env_config["horizon"]`.
+- **`train_params`**: overrides what the params file sets. JSON arrays become tuples.
 
 ### An entry of `curriculum`
 
 {curriculum}
 
-What they mean is in [curriculum.md](curriculum.md).
+[curriculum.md](curriculum.md) explains them.
 
 ## Attributes of `TrainParams`
 
 Set them in `__init__` of your `TrainParams`, after `super().__init__(env_config)`, or
-by name in the JSON under `train_params`. Numbers must be finite; where a `float` is
-wanted, a whole number will do.
+by name in the JSON under `train_params`. Numbers must be finite; an integer is accepted
+where the type is `float`.
 
 {attributes}"""
 
@@ -67,11 +65,10 @@ def make_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 def describe_struct(kind: type[msgspec.Struct]) -> str:
     """Returns the table of a struct of the schema."""
-    described = config_schema.properties(kind)
     rows = [
         (
             f"`{field.encode_name}`",
-            str(described[field.encode_name]["description"]),
+            config_schema.describe(field.type),
             "yes" if field.required else "no",
         )
         for field in msgspec.structs.fields(kind)
@@ -82,10 +79,10 @@ def describe_struct(kind: type[msgspec.Struct]) -> str:
 def read_attributes() -> Iterator[tuple[str, str, str]]:
     """Yields group, name and description of each attribute, in the source's order.
 
-    The description is in the `#:` lines above it; a group begins with a `#` line after
-    an empty one, and ends with the next empty line.
+    The description is in the `#:` lines above an attribute. A group begins with a `#`
+    line after an empty one, and ends at the next empty line.
     """
-    lines = inspect.getsource(TrainParamsBase).splitlines()
+    lines = inspect.getsource(Hyperparameters).splitlines()
     (parsed,) = ast.parse("\n".join(lines)).body
     assert isinstance(parsed, ast.ClassDef)
     assigned = {
@@ -107,23 +104,17 @@ def read_attributes() -> Iterator[tuple[str, str, str]]:
             description = ""
 
 
-def describe_type(kind: Any) -> str:
-    """Returns a type as a user writes it."""
-    name = getattr(kind, "__name__", "") if isinstance(kind, type) else ""
-    return name if name and "[" not in str(kind) else str(kind).replace("typing.", "")
-
-
 def describe_attributes() -> str:
     """Returns a section with a table for each group of attributes."""
     groups: dict[str, list[tuple[str, ...]]] = {}
     for group, name, description in read_attributes():
-        requirement = CHECKS[name][1] if name in CHECKS else ""
+        check = find_check(HINTS[name])
         row = (
             f"`{name}`",
-            f"`{describe_type(ATTRIBUTE_TYPES[name])}`",
-            f"`{getattr(TrainParamsBase, name)!r}`",
+            f"`{describe_type(HINTS[name])}`",
+            f"`{getattr(Hyperparameters, name)!r}`",
             description,
-            requirement,
+            check.requirement if check else "",
         )
         groups.setdefault(group or "General.", []).append(row)
     sections = []
@@ -137,7 +128,9 @@ def describe_attributes() -> str:
 
 def main() -> None:
     """Runs from the command line."""
-    output = Path(sys.argv[1]) if len(sys.argv) > 1 else PAGE
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("output", nargs="?", type=Path, default=PAGE)
+    output = parser.parse_args().output
     text = TEXT.format(
         config=describe_struct(config_schema.Config),
         curriculum=describe_struct(config_schema.ParameterCurriculum),

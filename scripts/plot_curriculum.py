@@ -15,14 +15,14 @@ from tfagents_system.settings import curriculum
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 LAST_ITERATION = 140_000
 TICK_ITERATIONS = 20_000
-# Of one panel, pixels.
+# Pixels of one panel.
 WIDTH, HEIGHT = 560, 90
 LEFT, TOP, GAP = 60, 28, 34
 COLOR = "#3b5b8c"
 
 
 def read_examples() -> list[tuple[str, curriculum.Schedule]]:
-    """Returns each schedule of the page's JSON blocks, with its name."""
+    """Returns the schedules in the page's JSON blocks, each with its name."""
     page = (DOCS / "curriculum.md").read_text(encoding="utf-8")
     return [
         item
@@ -32,12 +32,12 @@ def read_examples() -> list[tuple[str, curriculum.Schedule]]:
 
 
 def text(x: float, y: float, words: object, anchor: str = "middle") -> str:
-    """Returns a piece of text."""
+    """Returns an SVG text element."""
     return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}">{words}</text>'
 
 
 def draw_panel(name: str, schedule: curriculum.Schedule, top: float) -> list[str]:
-    """Draws one schedule: a staircase, and what is drawn from below it."""
+    """Draws one schedule: a staircase, shaded where values are drawn at random."""
     low, high = min(schedule.values), max(schedule.values)
 
     def x(iteration: int) -> float:

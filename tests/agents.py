@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+
+from tfagents_system.algorithm import sac
+from tfagents_system.dataflow.rows import RowCodec
 
 
 def trained_variables(agent: Any) -> list[tf.Variable]:
@@ -18,3 +22,30 @@ def trained_variables(agent: Any) -> list[tf.Variable]:
     )
     variables = [v for network in networks for v in network.variables]
     return [*variables, agent._log_alpha]
+
+
+def make_transitions(codec: RowCodec, count: int, discount: float) -> Any:
+    """Returns transitions of Pendulum whose reward is 1 whatever the action."""
+    rng = np.random.default_rng(0)
+    packed = [
+        codec.pack(
+            rng.normal(size=3), rng.uniform(-2, 2, 1), 1.0, discount, rng.normal(size=3)
+        )
+        for _ in range(count)
+    ]
+    return codec.unpack(tuple(tf.constant(np.stack(column)) for column in zip(*packed)))
+
+
+class WithoutNoise:
+    """Replaces the sampled actions by the modes: two agents then see the same."""
+
+    def _actions_and_log_probs(self, time_steps: Any, training: bool = False) -> Any:
+        agent: Any = self
+        policy = agent._train_policy if training else agent._policy
+        distribution = policy.distribution(time_steps).action
+        normal = distribution.input_distribution  # Before squashing.
+        return distribution.mode(), normal.log_prob(normal.mean())
+
+
+class ShardedWithoutNoise(WithoutNoise, sac.ShardedSacAgent):
+    """The framework's agent."""

@@ -63,12 +63,13 @@ def write_files(tmp_path: Path) -> WriteFiles:
 @pytest.fixture
 def load(write_files: WriteFiles) -> Callable[..., Any]:
     """Returns a function that writes both files and loads the TrainParams."""
-    from tfagents_system.settings import configuration
+    from tfagents_system.settings import configuration, params_file
+    from tfagents_system.train_params_base import TrainParamsBase
 
     def load_params(params: str = PENDULUM_PARAMS, **config: Any) -> Any:
         params_path, config_path = write_files(params, **config)
-        return configuration.load_params(
-            params_path, configuration.load_config(config_path)
+        return params_file.load_params(
+            params_path, configuration.load_config(config_path), TrainParamsBase
         )
 
     return load_params
@@ -79,16 +80,16 @@ def free_port() -> int:
     """Returns a TCP port that is free now."""
     from tfagents_system.host import ports
 
-    return ports.choose_port({})
+    return ports.choose_port()
 
 
 @pytest.fixture
 def pendulum(load: Callable[..., Any]) -> Iterator[tuple[Any, Any, Any]]:
     """Yields params, standard environment and specs of Pendulum."""
     from tfagents_system.algorithm import specs
-    from tfagents_system.environments import standard
+    from tfagents_system.environments import hooks
 
     params = load()
-    env = standard.make_collect_env(params, worker=0, seed=0)
+    env = hooks.make_collect_env(params, worker=0, seed=0)
     yield params, env, specs.read_specs(env)
     env.close()

@@ -87,7 +87,7 @@ def clean_stdout() -> Iterator[TextIO]:
 
 
 def evaluate(args: argparse.Namespace, output: TextIO) -> None:
-    """Runs the episodes and prints what they came to.
+    """Runs the episodes and prints their returns.
 
     Args:
       args: The command line.

@@ -1,7 +1,7 @@
 """Trains with sac-train and measures its iterations, after compiling.
 
-Prints one JSON line: wall and CPU seconds of the timed env steps. The flags are
-off-policy's example. Neither an evaluation nor a checkpoint is in the timed part.
+Prints one JSON line: wall and CPU seconds of the timed env steps. The flags are those
+of off-policy's example. The timed part has no evaluation and no checkpoint.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ UNTIMED_STEPS = WARM_UP_STEPS + 500
 
 
 class TimedTrainer(Trainer):
-    """Notes when an iteration ends.
+    """Notes when each iteration begins.
 
     Attributes:
-      times: Wall and CPU seconds at the end of iterations, from UNTIMED_STEPS on.
+      times: Wall and CPU seconds at the beginning of iterations, after UNTIMED_STEPS.
     """
 
     times: ClassVar[list[tuple[float, float]]] = []
@@ -40,7 +40,7 @@ class TimedTrainer(Trainer):
 def main() -> None:
     """Trains, and prints what was measured."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--env", required=True)
+    parser.add_argument("--env", required=True, help="any name that sac-train takes")
     parser.add_argument("--env_steps", type=int, required=True, help="timed")
     args = parser.parse_args()
     flags: dict[str, Any] = {

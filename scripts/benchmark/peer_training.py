@@ -1,31 +1,35 @@
-"""Trains SAC of Stable-Baselines3 or SBX; runs in the peers' own environment.
+"""Trains SAC of Stable-Baselines3 or SBX; runs with the peers' own Python.
 
-Prints one JSON line: wall and CPU seconds of the timed steps, and for each evaluation
-`[env steps, mean greedy return]`. Same task, networks, batch, replay and ratio as
-`system.py` gives Distributed SAC: 256x256, batch 256, one gradient step an env step.
+Prints one JSON line: wall and CPU seconds of the timed steps. --export writes the
+evaluations as a .csv file that scripts/plot_returns.py plots. Task, networks, batch,
+replay and ratio are the same as in `system.py`: 256x256, batch 256, one gradient step
+per env step.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import time
+from pathlib import Path
 from typing import Any
 
+import gym
 import gymnasium
 import numpy as np
+
+# As scripts/plot_returns.py reads it, which the peers' Python cannot import.
+CSV_HEADER = "env_steps,train_steps,return"
 
 
 class OldGymEnvironment(gymnasium.Env[Any, Any]):
     """A gym 0.23 environment (PyBullet's) behind gymnasium's interface."""
 
-    def __init__(self, name: str) -> None:
-        """Makes the environment; its time limit is a truncation."""
-        import gym
-        import pybullet_envs  # noqa: F401  (registers its environments)
-
-        self._env = gym.make(name)
+    def __init__(self, env: gym.Env) -> None:
+        """Wraps the environment; its time limit is a truncation."""
+        self._env = env
 
         def box(space: Any) -> gymnasium.spaces.Box:
             return gymnasium.spaces.Box(space.low, space.high, dtype=np.float32)
@@ -56,8 +60,16 @@ class OldGymEnvironment(gymnasium.Env[Any, Any]):
 
 
 def make_env(name: str) -> gymnasium.Env[Any, Any]:
-    """Makes one of PyBullet's environments, or gymnasium's."""
-    env = OldGymEnvironment(name) if "Bullet" in name else gymnasium.make(name)
+    """Makes an environment of gym, PyBullet or gymnasium, looked up in this order.
+
+    The project's own `loaders.load` finds the same one.
+    """
+    importlib.import_module("pybullet_envs")  # Registers its ids with gym.
+    env: gymnasium.Env[Any, Any]
+    try:
+        env = OldGymEnvironment(gym.make(name))
+    except (gym.error.Error, ImportError):  # Unknown, or without what it needs.
+        env = gymnasium.make(name)
     return gymnasium.wrappers.RecordEpisodeStatistics(env)
 
 
@@ -106,22 +118,39 @@ def main() -> None:
     """Trains, and prints what was measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--library", choices=("sb3", "sbx"), required=True)
-    parser.add_argument("--env", required=True)
-    parser.add_argument("--env_steps", type=int, required=True)
+    parser.add_argument(
+        "--env", required=True, help="an id of gym 0.23, PyBullet or gymnasium"
+    )
+    parser.add_argument("--env_steps", type=int, required=True, help="timed")
     parser.add_argument("--warm_up_env_steps", type=int, default=1000)
-    parser.add_argument("--untimed_env_steps", type=int, default=0)
-    parser.add_argument("--eval_period_env_steps", type=int, default=0)
+    parser.add_argument(
+        "--untimed_env_steps",
+        type=int,
+        default=0,
+        help="env steps before the timed ones, the warm-up among them",
+    )
+    parser.add_argument(
+        "--eval_period_env_steps",
+        type=int,
+        default=0,
+        help="env steps between evaluations; default: no evaluation",
+    )
     parser.add_argument("--num_eval_episodes", type=int, default=5)
     parser.add_argument("--learning_rate", type=float, default=3e-4)
     parser.add_argument("--discount", type=float, default=0.99)
     parser.add_argument("--tau", type=float, default=0.005)
     parser.add_argument("--buffer_size", type=int, default=300_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--export", type=Path, help="file for the evaluations; ends with .csv"
+    )
     args = parser.parse_args()
+    if args.export is not None and not args.eval_period_env_steps:
+        parser.error("--export needs --eval_period_env_steps")
     model = make_model(args, make_env(args.env))
-    if args.untimed_env_steps:  # The warm-up, and what compiles at the first steps.
+    if args.untimed_env_steps:  # The warm-up, and the steps that compile.
         model.learn(args.untimed_env_steps)
-    evaluations = []
+    rows = [CSV_HEADER]
     eval_env = make_env(args.env)
     eval_env.reset(seed=args.seed + 1000)
     period = args.eval_period_env_steps or args.env_steps
@@ -133,8 +162,10 @@ def main() -> None:
         cpu_secs += time.process_time() - cpu
         if args.eval_period_env_steps:
             mean_return = evaluate(model, eval_env, args.num_eval_episodes)
-            evaluations.append([int(model.num_timesteps), mean_return])
-            print(evaluations[-1], flush=True)
+            rows.append(f"{model.num_timesteps},{model._n_updates},{mean_return:.6g}")
+            print(rows[-1], flush=True)
+            if args.export is not None:
+                args.export.write_text("\n".join(rows) + "\n")
     print(
         json.dumps(
             {
@@ -143,7 +174,6 @@ def main() -> None:
                 "env_steps": args.env_steps,
                 "wall_secs": wall_secs,
                 "cpu_secs": cpu_secs,
-                "evaluations": evaluations,
             }
         )
     )

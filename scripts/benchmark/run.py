@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import platform
@@ -15,23 +16,35 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Callable
 
+from tfagents_system.host.quiet import quiet_imports
+
 FOLDER = Path(__file__).resolve().parent
 OUTPUT = FOLDER.parent.parent / "logs" / "benchmark"
 ENVIRONMENTS = ("HalfCheetahBulletEnv-v0", "Ant-v5", "MinitaurBulletEnv-v0")
+ONE_PROCESS_ENVIRONMENTS = ("Ant-v5",)
 WORKER_COUNTS = (1, 2, 4, 8, 16, 32)
 SLEEP_SECS = 0.02
 
 
 def run(name: str, *args: str, cpus: Sequence[int] = (), python: str = "") -> Any:
-    """Runs a script of this folder; returns the JSON of its last line."""
+    """Runs a script of this folder.
+
+    Args:
+      name: The script.
+      *args: Its arguments.
+      cpus: Ids of the CPUs to pin it to; empty: all.
+      python: The interpreter; empty: this one.
+
+    Returns:
+      The JSON of the last line that it printed.
+    """
     pinned = ["taskset", "-c", ",".join(map(str, cpus))] if cpus else []
     command = [*pinned, python or sys.executable, str(FOLDER / name), *args]
     print("+", *command[len(pinned) + 1 :], file=sys.stderr, flush=True)
-    environment = {**os.environ, "OMP_NUM_THREADS": str(len(cpus) or os.cpu_count())}
-    if name == "worker.py":
-        environment["OMP_NUM_THREADS"] = "1"
-    if python:  # The peers have packages of their own.
-        del environment["PYTHONPATH"], environment["OMP_NUM_THREADS"]
+    environment = dict(os.environ)
+    if not python:
+        num_threads = 1 if name == "worker.py" else len(cpus) or os.cpu_count()
+        environment["OMP_NUM_THREADS"] = str(num_threads)
     # TensorFlow leaves files there when it is not shut down in its own way.
     with tempfile.TemporaryDirectory(prefix="sac_benchmark_") as folder:
         environment["TMPDIR"] = folder
@@ -52,6 +65,15 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
 
 
+def spread(values: Sequence[float], digits: int = 2) -> str:
+    """Formats the values of all repeats: median (minimum to maximum)."""
+    median, low, high = (
+        f"{value:,.{digits}f}"
+        for value in (statistics.median(values), min(values), max(values))
+    )
+    return median if len(values) == 1 else f"{median} ({low} to {high})"
+
+
 def measure_updates(cpu_ids: Sequence[int]) -> str:
     """Measures (a), (b) and (c): roofline, gradient steps, sampling."""
     rows = []
@@ -61,16 +83,22 @@ def measure_updates(cpu_ids: Sequence[int]) -> str:
             continue
         result = run("update.py", cpus=cpu_ids[:count])
         update, with_data = result["update"], result["update_with_data"]
-        one_core = one_core or with_data["wall_ms"]
+        cpu_ms = [
+            sum(pair) for pair in zip(with_data["cpu_ms"], with_data["server_cpu_ms"])
+        ]
+        wall_ms = statistics.median(with_data["wall_ms"])
+        one_core = one_core or wall_ms
         sample = result["sample"]
         rows.append(
             [
                 count,
                 f"{result['roofline_gflops']:.0f}",
-                f"{update['wall_ms']:.2f} ({update['of_roofline']:.2f})",
-                f"{with_data['wall_ms']:.2f} ({with_data['of_roofline']:.2f})",
-                f"{with_data['cpu_ms'] + with_data['server_cpu_ms']:.2f}",
-                f"{one_core / with_data['wall_ms']:.2f}x",
+                spread(update["wall_ms"]),
+                f"{update['of_roofline']:.2f}",
+                spread(with_data["wall_ms"]),
+                f"{with_data['of_roofline']:.2f}",
+                spread(cpu_ms),
+                f"{one_core / wall_ms:.2f}x",
                 f"{sample['client_cpu_ms']:.2f} + {sample['server_cpu_ms']:.2f}",
             ]
         )
@@ -78,10 +106,12 @@ def measure_updates(cpu_ids: Sequence[int]) -> str:
         (
             "CPUs",
             "roofline, GFLOP/s",
-            "update, ms (of roofline)",
-            "with data, ms (of roofline)",
+            "update, ms",
+            "fastest, of roofline",
+            "with data, ms",
+            "fastest, of roofline",
             "with data, CPU ms",
-            "against 1 CPU",
+            "speed-up over 1 CPU",
             "sampling a batch, CPU ms client + server",
         ),
         rows,
@@ -94,18 +124,27 @@ def measure_worker() -> str:
     return format_table(
         ("what", "value"),
         [
-            ["worker overhead, wall us/step", f"{result['overhead_wall_us']:.0f}"],
-            ["worker overhead, CPU us/step", f"{result['overhead_cpu_us']:.0f}"],
-            ["replay server, CPU us/step", f"{result['server_cpu_us']:.0f}"],
-            ["inserts/s of one worker", f"{result['inserts_per_sec']:,.0f}"],
+            ["worker overhead, wall us/step", spread(result["overhead_wall_us"], 0)],
+            ["worker overhead, CPU us/step", spread(result["overhead_cpu_us"], 0)],
+            ["replay server, CPU us/step", spread(result["server_cpu_us"], 0)],
+            ["inserts/s of one worker", spread(result["inserts_per_sec"], 0)],
         ],
     )
+
+
+def is_gym_id(name: str) -> bool:
+    """Returns whether gym 0.23 or PyBullet has an environment of that name."""
+    quiet_imports()
+    import gym
+
+    importlib.import_module("pybullet_envs")  # Registers its ids with gym.
+    return name in gym.envs.registry.env_specs
 
 
 def run_peers(
     name: str, peers: str, steps: int, warm_up_steps: int, buffer_size: int
 ) -> list[Any]:
-    """Trains with SB3 and SBX; 500 gradient steps are not timed, for compiling."""
+    """Trains with SB3 and SBX; 500 gradient steps are untimed, for compiling."""
     results = []
     for library in ("sb3", "sbx"):
         peer = run(
@@ -121,94 +160,104 @@ def run_peers(
 
 
 def add_ms_per_step(result: Any) -> Any:
-    """Adds the milliseconds an env step."""
+    """Adds the milliseconds per env step."""
     for what in ("wall", "cpu"):
         result[f"{what}_ms"] = result[f"{what}_secs"] / result["env_steps"] * 1e3
     return result
 
 
-def compare(results: Sequence[Any]) -> list[list[Any]]:
-    """Returns a row for each library, with the medians; the first one is ours."""
-    libraries = list(dict.fromkeys(result["library"] for result in results))
-    wall, cpu = (
-        {
-            library: statistics.median(
-                result[f"{what}_ms"]
-                for result in results
-                if result["library"] == library
-            )
-            for library in libraries
-        }
-        for what in ("wall", "cpu")
-    )
-    own = libraries[0]
-    return [
-        [
-            library,
-            f"{1e3 / wall[library]:.0f}",
-            f"{wall[library]:.2f}",
-            f"{cpu[library]:.2f}",
-            f"{wall[library] / wall[own]:.2f}x",
-            f"{cpu[library] / cpu[own]:.2f}x",
+def compare(name: str, results: Sequence[Any]) -> list[list[Any]]:
+    """Compares the libraries in one environment.
+
+    Args:
+      name: The environment.
+      results: Of all libraries and repeats; the first one is ours.
+
+    Returns:
+      A row of `COMPARED` for each library; its ratios are those of the medians.
+    """
+    libraries: dict[str, list[Any]] = {}
+    for result in results:
+        libraries.setdefault(result["library"], []).append(result)
+    rows = []
+    own_medians: list[float] = []
+    for library, repeats in libraries.items():
+        wall = [result["wall_ms"] for result in repeats]
+        cpu = [result["cpu_ms"] for result in repeats]
+        medians = [statistics.median(wall), statistics.median(cpu)]
+        own_medians = own_medians or medians
+        startup = [
+            result["secs_to_first_train_step"]
+            for result in repeats
+            if "secs_to_first_train_step" in result
         ]
-        for library in libraries
-    ]
+        rows.append(
+            [
+                name,
+                library,
+                f"{1e3 / medians[0]:.0f}",
+                spread(wall),
+                spread(cpu),
+                *(f"{other / own:.2f}x" for other, own in zip(medians, own_medians)),
+                spread(startup, 0) if startup else "",
+            ]
+        )
+    return rows
 
 
 COMPARED = (
+    "environment",
     "library",
     "steps/s",
     "wall ms/step",
     "CPU ms/step",
     "wall against ours",
     "CPU against ours",
+    "s to the first gradient step",
 )
 
 
 def measure_end_to_end(
     names: Sequence[str], peers: str, repeats: int, steps: int
 ) -> str:
-    """Measures (f) and (h): whole trainings, interleaved; medians of the repeats."""
+    """Measures (f) and (h): whole trainings, the libraries interleaved."""
     rows = []
     for name in names:
         results: list[Any] = []
         for _ in range(repeats):
             results.append(run("system.py", "--env", name, "--steps", str(steps)))
             results += run_peers(name, peers, steps // 2, 1000, 300_000)
-            if name != "Ant-v5":  # TF-Agents has no loader for gymnasium.
+            if is_gym_id(name):  # TF-Agents has no loader for gymnasium.
                 results.append(run("tf_agents_baseline.py", "--env", name))
-        startup = statistics.median(
-            result["secs_to_first_train_step"]
-            for result in results
-            if "secs_to_first_train_step" in result
-        )
-        own, *others = compare(results)
-        rows.append([name, *own, f"{startup:.0f}"])
-        rows += [[name, *row, ""] for row in others]
-    return format_table(
-        ("environment", *COMPARED, "s to the first gradient step"), rows
-    )
+        rows += compare(name, results)
+    return format_table(COMPARED, rows)
 
 
-def measure_one_process(peers: str, repeats: int, steps: int) -> str:
+def measure_one_process(
+    names: Sequence[str], peers: str, repeats: int, steps: int
+) -> str:
     """Measures sac-train with the flags of off-policy's example, interleaved."""
-    results: list[Any] = []
-    for _ in range(repeats):
-        ours = run("one_process.py", "--env", "Ant-v5", "--env_steps", str(steps))
-        results.append(add_ms_per_step(ours))
-        results += run_peers("Ant-v5", peers, steps // 2, 10_000, 1_000_000)
-    return format_table(COMPARED, compare(results))
+    rows = []
+    for name in names:
+        results: list[Any] = []
+        for _ in range(repeats):
+            ours = run("one_process.py", "--env", name, "--env_steps", str(steps))
+            results.append(add_ms_per_step(ours))
+            results += run_peers(name, peers, steps // 2, 10_000, 1_000_000)
+        # None of them says when its first gradient step was.
+        rows += [row[:-1] for row in compare(name, results)]
+    return format_table(COMPARED[:-1], rows)
 
 
 def measure_workers(counts: Sequence[int]) -> str:
-    """Measures (g): many workers with an environment that sleeps."""
+    """Measures (g): many workers in an environment that sleeps."""
     rows = []
     for count in counts:
         result = run(
             "system.py",
             *("--env", "sleeping", "--step_secs", str(SLEEP_SECS)),
             *("--train_steps_per_1000_env_steps", "10"),
-            # The learner may run 134 steps ahead; then it follows the workers.
+            # The learner may run 134 steps ahead; after that the workers set its pace.
             *("--num_iter", "1000", "--untimed_steps", "150"),
             *("--steps", str(10 * count)),
             *("--set", f"SAC_NUM_COLLECT_WORKERS={count}"),
@@ -253,10 +302,10 @@ SECTIONS: dict[str, Callable[[argparse.Namespace, Sequence[int]], str]] = {
     "Gradient steps": lambda args, cpu_ids: measure_updates(cpu_ids),
     "A worker's step": lambda args, cpu_ids: measure_worker(),
     "End to end": lambda args, cpu_ids: measure_end_to_end(
-        args.envs, args.peers, args.repeats, args.steps
+        args.envs or ENVIRONMENTS, args.peers, args.repeats, args.steps
     ),
     "One process": lambda args, cpu_ids: measure_one_process(
-        args.peers, args.repeats, args.steps
+        args.envs or ONE_PROCESS_ENVIRONMENTS, args.peers, args.repeats, args.steps
     ),
     "Number of workers": lambda args, cpu_ids: measure_workers(args.workers),
 }
@@ -266,16 +315,37 @@ def main() -> None:
     """Runs from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", required=True, help="Python of the peers")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=4000, help="timed, end to end")
-    parser.add_argument("--envs", nargs="*", default=ENVIRONMENTS)
-    parser.add_argument("--workers", nargs="*", type=int, default=WORKER_COUNTS)
+    parser.add_argument("--repeats", type=int, default=3, help="of whole trainings")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=4000,
+        help="timed steps of a whole training; the peers take half of them",
+    )
+    parser.add_argument(
+        "--envs",
+        nargs="*",
+        metavar="ENV",
+        help="environments for whole trainings: any id of gym 0.23, PyBullet or "
+        f"gymnasium; default: {' '.join(ENVIRONMENTS)}, and for One process "
+        f"{' '.join(ONE_PROCESS_ENVIRONMENTS)}",
+    )
+    parser.add_argument(
+        "--workers",
+        nargs="*",
+        type=int,
+        default=WORKER_COUNTS,
+        help="numbers of workers to measure",
+    )
     parser.add_argument("--sections", nargs="*", choices=SECTIONS, default=[*SECTIONS])
     args = parser.parse_args()
     cpu_ids = sorted(os.sched_getaffinity(0))
     OUTPUT.mkdir(parents=True, exist_ok=True)
     report = OUTPUT / "benchmarks.md"
-    report.write_text(f"{describe_machine(cpu_ids)}\n")
+    report.write_text(
+        f"{describe_machine(cpu_ids)}. Repeated measurements are given as median "
+        "(minimum to maximum).\n"
+    )
     args.peers = str(Path(args.peers).absolute())
     for title in args.sections:
         section = f"\n### {title}\n\n{SECTIONS[title](args, cpu_ids)}"

@@ -1,12 +1,14 @@
 """Trains with Distributed SAC's own launcher and measures the processes from outside.
 
-Prints one JSON line: rates, wall and CPU milliseconds a gradient step, memory of each
-process, start-up time and, with --eval_period, the evaluations.
+Prints one JSON line: rates, wall and CPU milliseconds per gradient step, memory of each
+process, start-up time. With --exp_dir the experiment directory is kept, and
+scripts/plot_returns.py plots its evaluations.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -19,27 +21,40 @@ from typing import Any
 
 import psutil
 
+from tfagents_system.experiment import services, status_file
 from tfagents_system.experiment.directory import REPOSITORY, Experiment
-from tfagents_system.experiment.progress import read_status
+from tfagents_system.experiment.status_file import LearnerStatus, ReplayServerStatus
 from tfagents_system.launcher import daemontools
 
 FOLDER = Path(__file__).resolve().parent
 
 
 class System:
-    """One training under the launcher, in a folder of its own."""
+    """One training under the launcher.
+
+    Attributes:
+      experiment: Its experiment directory.
+      output: File with what the launcher prints.
+      launcher: The launcher's process.
+      started: When the launcher was last started, Unix time in seconds.
+    """
 
     def __init__(
-        self, folder: Path, config: dict[str, Any], variables: dict[str, Any]
+        self,
+        folder: Path,
+        config: dict[str, Any],
+        variables: dict[str, Any],
+        exp_dir: Path | None = None,
     ) -> None:
         """Starts the launcher.
 
         Args:
-          folder: For the experiment directory and the launcher's output.
+          folder: Holds the configuration and the launcher's output.
           config: The JSON.
           variables: Of the variables file, e.g. SAC_NUM_COLLECT_WORKERS.
+          exp_dir: The experiment directory; None: one in `folder`.
         """
-        self.experiment = Experiment(folder / "experiment")
+        self.experiment = Experiment((exp_dir or folder / "experiment").resolve())
         config_path = folder / "config.json"
         config_path.write_text(json.dumps(config))
         self._variables = folder / "variables.sh"
@@ -67,35 +82,44 @@ class System:
                 start_new_session=True,
             )
 
-    def read(self, service: str) -> dict[str, Any]:
-        """Returns a service's status."""
-        return dict(read_status(self.experiment, service))
+    def read_learner(self) -> LearnerStatus:
+        """Returns the learner's status."""
+        return status_file.read_learner(self.experiment)
+
+    def read_replay_server(self) -> ReplayServerStatus:
+        """Returns the replay server's status."""
+        return status_file.read_replay_server(self.experiment)
 
     def wait_for_train_step(self, train_step: int) -> tuple[float, int, int]:
-        """Waits for a train step; returns when it was reported, it and env steps.
+        """Waits until the learner reports that it has reached a train step.
 
-        Waits for the next report, so that the time belongs to the count.
+        It waits for a new report, so that the time belongs to the count.
+
+        Returns:
+          Unix time of the report in seconds, its train step and its env steps.
         """
-        path = self.experiment.status("learner")
+        path = self.experiment.status(services.LEARNER)
         reported_at = 0.0
         while True:
             if self.launcher.poll() is not None:
-                sys.exit(f"the launcher ended:\n{self.output.read_text()}")
+                sys.exit(f"the launcher exited:\n{self.output.read_text()}")
             if path.exists() and path.stat().st_mtime != reported_at:
                 first = reported_at == 0
                 reported_at = path.stat().st_mtime
-                status = self.read("learner")
-                if not first and status.get("train_step", 0) >= train_step:
-                    return reported_at, status["train_step"], status["env_steps"]
+                status = self.read_learner()
+                if not first and status.train_step >= train_step:
+                    return reported_at, status.train_step, status.env_steps
             time.sleep(0.02)
 
     def processes(self) -> dict[str, psutil.Process]:
-        """Returns the service processes by name."""
-        return {
-            folder.name: psutil.Process(pid)
-            for folder in sorted(self.experiment.services.iterdir())
-            if (pid := daemontools.pid_of(self.experiment, folder.name))
-        }
+        """Returns the living service processes by name."""
+        processes = {}
+        for folder in daemontools.service_folders(self.experiment):
+            pid = daemontools.pid_of(self.experiment, folder.name)
+            if pid is not None:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    processes[folder.name] = psutil.Process(pid)
+        return processes
 
     def cpu_secs(self) -> dict[str, float]:
         """Returns the CPU seconds that each process has used."""
@@ -111,7 +135,7 @@ class System:
 
 
 def make_config(args: argparse.Namespace) -> dict[str, Any]:
-    """Returns the JSON: SAC as the peers run it, one gradient step an env step."""
+    """Returns the JSON: SAC as the peers run it, one gradient step per env step."""
     train_steps = args.untimed_steps + args.steps
     return {
         "env": args.env,
@@ -146,7 +170,6 @@ def measure(system: System, args: argparse.Namespace) -> dict[str, Any]:
     ended, last_step, last_env = system.wait_for_train_step(first_step + args.steps)
     cpu_after = system.cpu_secs()
     steps, wall_secs = last_step - first_step, ended - started
-    rows = system.read("replay_server").get("num_rows", 0)
     return {
         "train_steps_per_sec": steps / wall_secs,
         "env_steps_per_sec": (last_env - first_env) / wall_secs,
@@ -159,58 +182,66 @@ def measure(system: System, args: argparse.Namespace) -> dict[str, Any]:
             for name in cpu_before
         },
         "memory_mb": {
-            name: process.memory_full_info()._asdict()["rss"] / 1e6
+            name: process.memory_info().rss / 1e6
             for name, process in system.processes().items()
         },
         "pss_mb": {
             name: process.memory_full_info().pss / 1e6
             for name, process in system.processes().items()
         },
-        "num_rows": rows,
+        "num_rows": system.read_replay_server().num_rows,
     }
-
-
-def read_evaluations(folder: Path) -> list[tuple[int, float]]:
-    """Reads `(env step, mean greedy return)` of worker 0 from its event files."""
-    from tensorboard.backend.event_processing import event_file_loader
-    from tensorboard.util import tensor_util
-
-    evaluations = {}
-    for path in sorted(folder.rglob("events.out.*")):
-        for event in event_file_loader.EventFileLoader(str(path)).Load():
-            for value in event.summary.value:
-                if value.tag == "Metrics_vs_env_step/return":
-                    evaluations[event.step] = float(
-                        tensor_util.make_ndarray(value.tensor)
-                    )
-    return sorted(evaluations.items())
 
 
 def main() -> None:
     """Runs from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--env", required=True)
-    parser.add_argument("--steps", type=int, default=4000, help="timed")
-    parser.add_argument("--untimed_steps", type=int, default=1000)
-    parser.add_argument("--to_the_end", action="store_true")
-    parser.add_argument("--num_iter", type=int, default=0)
-    parser.add_argument("--horizon", type=int, default=1000, help="divides 1000")
+    parser.add_argument(
+        "--env", required=True, help="any name that loaders.load knows, or sleeping"
+    )
+    parser.add_argument("--steps", type=int, default=4000, help="timed gradient steps")
+    parser.add_argument(
+        "--untimed_steps", type=int, default=1000, help="gradient steps before those"
+    )
+    parser.add_argument(
+        "--to_the_end", action="store_true", help="train to the end; nothing is timed"
+    )
+    parser.add_argument(
+        "--num_iter", type=int, default=0, help="default: what the steps need"
+    )
+    parser.add_argument(
+        "--horizon", type=int, default=1000, help="env steps; must divide 1000"
+    )
     parser.add_argument("--train_steps_per_1000_env_steps", type=int, default=1000)
     parser.add_argument("--warm_up_env_steps", type=int, default=1000)
-    parser.add_argument("--step_secs", type=float, default=0.0)
+    parser.add_argument(
+        "--step_secs", type=float, default=0.0, help="of an env step of sleeping"
+    )
     parser.add_argument("--learning_rate", type=float, default=3e-4)
     parser.add_argument("--discount", type=float, default=0.99)
     parser.add_argument("--tau", type=float, default=0.005)
     parser.add_argument("--target_entropy", type=float, default=None)
-    parser.add_argument("--eval_period", type=int, default=0, help="iterations")
+    parser.add_argument(
+        "--eval_period",
+        type=int,
+        default=0,
+        help="iterations between evaluations; default: no evaluation",
+    )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--exp_dir",
+        type=Path,
+        help="new experiment directory to keep; default: a temporary one",
+    )
     parser.add_argument(
         "--set", nargs="*", default=[], help="variables: SAC_TRAIN_CPUS=2 ..."
     )
     args = parser.parse_args()
+    if args.exp_dir is not None and args.exp_dir.exists():
+        parser.error(f"--exp_dir {args.exp_dir} exists; each training needs a new one")
     variables = dict(setting.split("=", 1) for setting in args.set)
     with tempfile.TemporaryDirectory(prefix="sac_benchmark_") as folder:
-        system = System(Path(folder), make_config(args), variables)
+        system = System(Path(folder), make_config(args), variables, args.exp_dir)
         result: dict[str, Any] = {"library": "distributed_sac", "env": args.env}
         try:
             first_step_at, *_ = system.wait_for_train_step(1)
@@ -222,10 +253,6 @@ def main() -> None:
         finally:
             if system.launcher.poll() is None:
                 system.stop()
-        if args.eval_period:
-            result["evaluations"] = read_evaluations(
-                system.experiment.eval_summaries("collect_worker_0")
-            )
     print(json.dumps(result), flush=True)
 
 

@@ -1,9 +1,10 @@
-"""SAC the way TF-Agents' own distributed example does it, for comparison.
+"""SAC as in TF-Agents' own distributed example, for comparison.
 
 A Reverb server, a learner (ReverbReplayBuffer.as_dataset, learner.Learner, variables
 pushed after each gradient step) and a collector (actor.Actor with
 ReverbAddTrajectoryObserver, variables pulled after each env step), one process each, at
-one gradient step an env step. Prints one JSON line.
+one gradient step per env step. Prints one JSON line. The environment must be gym's or
+PyBullet's: TF-Agents has no loader for gymnasium.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import argparse
 import json
 import multiprocessing
 import os
+import sys
 import tempfile
 import time
-from typing import Any
+from typing import Any, Callable
 
 BATCH_SIZE = 256
 TABLE = "uniform_table"
@@ -109,7 +111,7 @@ def serve(port: int, name: str, warm_up_env_steps: int) -> None:
 
 
 def make_container(port: int, agent: Any, train_step: Any) -> tuple[Any, Any]:
-    """Returns TF-Agents' variable container and what it carries."""
+    """Returns TF-Agents' variable container and the variables for it."""
     from tf_agents.experimental.distributed import reverb_variable_container
 
     container = reverb_variable_container.ReverbVariableContainer(
@@ -122,7 +124,7 @@ def make_container(port: int, agent: Any, train_step: Any) -> tuple[Any, Any]:
 
 
 def collect(port: int, name: str, warm_up_env_steps: int) -> None:
-    """Collects for ever."""
+    """Collects until it is killed."""
     import reverb
     from tf_agents.policies import py_tf_eager_policy, random_py_policy
     from tf_agents.replay_buffers import reverb_utils
@@ -157,7 +159,7 @@ def collect(port: int, name: str, warm_up_env_steps: int) -> None:
 
 
 def learn(port: int, name: str, untimed: int, steps: int, connection: Any) -> None:
-    """Learns, and reports when the timed steps begin and end."""
+    """Learns, and reports the begin and the end of the timed steps."""
     from tf_agents.replay_buffers import reverb_replay_buffer
     from tf_agents.train import learner
 
@@ -188,6 +190,20 @@ def learn(port: int, name: str, untimed: int, steps: int, connection: Any) -> No
     os._exit(0)
 
 
+def wait_for_server(port: int, server: Any) -> None:
+    """Waits until the tables are there; their clients fail without them."""
+    import reverb
+
+    client = reverb.Client(f"localhost:{port}")
+    while server.is_alive():
+        try:
+            client.server_info(timeout=1)
+            return
+        except (reverb.errors.ReverbError, RuntimeError):
+            time.sleep(0.5)
+    sys.exit("the Reverb server ended")
+
+
 def main() -> None:
     """Runs from the command line."""
     import psutil
@@ -195,40 +211,49 @@ def main() -> None:
     from tfagents_system.host import ports
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--env", required=True)
-    parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--untimed_steps", type=int, default=200)
+    parser.add_argument("--env", required=True, help="an id of gym 0.23 or PyBullet")
+    parser.add_argument("--steps", type=int, default=500, help="timed gradient steps")
+    parser.add_argument(
+        "--untimed_steps", type=int, default=200, help="gradient steps before those"
+    )
     parser.add_argument("--warm_up_env_steps", type=int, default=1000)
     args = parser.parse_args()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    port = ports.choose_port({})
+    port = ports.choose_port()
     context = multiprocessing.get_context("spawn")
     connection, child = context.Pipe()
-    workers = [
-        context.Process(target=serve, args=(port, args.env, args.warm_up_env_steps)),
-        context.Process(target=collect, args=(port, args.env, args.warm_up_env_steps)),
-        context.Process(
-            target=learn,
-            args=(port, args.env, args.untimed_steps, args.steps, child),
-        ),
-    ]
+
+    def start(target: Callable[..., None], *arguments: Any) -> Any:
+        # A daemon ends with this process, even if that fails.
+        process = context.Process(target=target, args=arguments, daemon=True)
+        process.start()
+        return process
+
     started = time.monotonic()
-    workers[0].start()
-    time.sleep(15)  # Its clients fail if the tables are not there.
-    for worker in workers[1:]:
-        worker.start()
+    workers = [start(serve, port, args.env, args.warm_up_env_steps)]
+    wait_for_server(port, workers[0])
+    workers += [
+        start(collect, port, args.env, args.warm_up_env_steps),
+        start(learn, port, args.env, args.untimed_steps, args.steps, child),
+    ]
+    child.close()  # So that `recv` fails if the learner does.
     processes = [psutil.Process(worker.pid) for worker in workers]
 
     def cpu_secs() -> float:
         return sum(sum(process.cpu_times()[:2]) for process in processes)
 
+    while not connection.poll(1):
+        if not all(worker.is_alive() for worker in workers):
+            sys.exit("a process failed")
     connection.recv()
     wall, cpu = time.monotonic(), cpu_secs()
     memory_mb = [process.memory_info().rss / 1e6 for process in processes]
-    while not connection.poll():  # The learner ends at once: its CPU time goes too.
+    last_cpu = cpu
+    # The learner ends at once, and its CPU time with it.
+    while not connection.poll(0.1):
         last_cpu = cpu_secs()
-        time.sleep(0.1)
     wall = time.monotonic() - wall
+    connection.recv()
     result = {
         "library": "tf_agents",
         "env": args.env,

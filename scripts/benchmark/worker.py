@@ -1,7 +1,8 @@
-"""What a worker's step costs besides `env.step`; also inserts a second.
+"""What a worker's step costs besides `env.step`, and how fast a worker can insert.
 
-Runs a real collect worker's loop, NumPy actor, writer and all, against a real replay
-server, on an environment whose step does nothing. Prints one JSON line.
+Runs a worker's episode, with the NumPy actor and the writer, against a real replay
+server, in an environment whose step does nothing. Prints one JSON line, with one value
+for each repeat.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from workload import (
     ReplayProcess,
     make_params,
     make_specs,
+    make_writer,
     random_rows,
 )
 
-from tfagents_system.acting import episode
+NUM_ROWS = 20_000
 
 
 def make_trivial_env() -> Any:
-    """Returns an environment whose steps cost next to nothing and never end."""
+    """Returns an environment that does nothing and never ends an episode."""
     from tf_agents.environments import py_environment
     from tf_agents.specs import array_spec
     from tf_agents.trajectories import time_step as ts
@@ -34,7 +36,6 @@ def make_trivial_env() -> Any:
     class TrivialEnvironment(py_environment.PyEnvironment):
         def __init__(self) -> None:
             super().__init__()
-            self.env_secs = 0.0
             self._time_step = ts.transition(
                 np.ones(OBSERVATION_DIM, np.float32), reward=1.0
             )
@@ -62,47 +63,36 @@ def main() -> None:
     args = parser.parse_args()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
-    from tfagents_system.algorithm import sac
-    from tfagents_system.dataflow import replay, rows
+    from tfagents_system.acting import episode, policies
+    from tfagents_system.dataflow import rows
     from tfagents_system.environments import standard
-    from tfagents_system.processes import startup
+    from tfagents_system.host import threads
+    from tfagents_system.learning.build import build_agent
 
-    startup.limit_threads(1)
+    threads.limit_tensorflow_threads(1)
     server = ReplayProcess()
-
-    def ignore_wait(waited_secs: float) -> None:
-        pass
-
     specs = make_specs()
     codec = rows.RowCodec(specs)
-    writer = replay.ExperienceWriter(
-        replay.connect(server.port), codec, np.random.default_rng(0)
-    )
-    policy = episode.make_policy(
-        sac.build_agent(make_params(), specs).collect_policy, np.random.default_rng(0)
+    writer = make_writer(server, codec)
+    policy = policies.make_policy(
+        build_agent(make_params(), specs).collect_policy, np.random.default_rng(0)
     )
     trivial = make_trivial_env()
     env = standard.StandardEnvironment(trivial, horizon=args.env_steps)
-
-    def write(time_step: Any, action: Any, next_time_step: Any) -> None:
-        row = codec.pack(
-            time_step.observation,
-            action,
-            next_time_step.reward,
-            next_time_step.discount,
-            next_time_step.observation,
-        )
-        writer.write(row, ignore_wait)
-
-    steps = []
+    packed = list(random_rows(codec, NUM_ROWS))
+    result: dict[str, list[float]] = {
+        "overhead_wall_us": [],
+        "overhead_cpu_us": [],
+        "server_cpu_us": [],
+        "trivial_env_step_us": [],
+        "inserts_per_sec": [],
+    }
+    per_step = 1e6 / args.env_steps
     for _ in range(args.repeats):
-        wall, cpu, server_cpu = (
-            time.perf_counter(),
-            time.process_time(),
-            server.cpu_secs(),
-        )
-        episode.run_episode(env, policy, [write])
-        writer.flush(ignore_wait)
+        wall, cpu = time.perf_counter(), time.process_time()
+        server_cpu = server.cpu_secs()
+        episode.run_episode(env, policy, [writer.add])
+        writer.flush()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         server_cpu = server.cpu_secs() - server_cpu
         trivial.reset()
@@ -110,29 +100,17 @@ def main() -> None:
         for _ in range(args.env_steps):
             trivial.step(None)
         env_wall = time.perf_counter() - env_wall
-        steps.append([wall, cpu, server_cpu, env_wall])
-    wall, cpu, server_cpu, env_wall = min(steps)
-    inserts = []
-    packed = list(random_rows(codec, 20_000))
-    for _ in range(args.repeats):
+        result["overhead_wall_us"].append((wall - env_wall) * per_step)
+        result["overhead_cpu_us"].append((cpu - env_wall) * per_step)
+        result["server_cpu_us"].append(server_cpu * per_step)
+        result["trivial_env_step_us"].append(env_wall * per_step)
         started = time.perf_counter()
         for row in packed:
-            writer.write(row, ignore_wait)
-        writer.flush(ignore_wait)
-        inserts.append(len(packed) / (time.perf_counter() - started))
-    per_step = 1e6 / args.env_steps
-    print(
-        json.dumps(
-            {
-                "overhead_wall_us": (wall - env_wall) * per_step,
-                "overhead_cpu_us": (cpu - env_wall) * per_step,
-                "server_cpu_us": server_cpu * per_step,
-                "trivial_env_step_us": env_wall * per_step,
-                "inserts_per_sec": max(inserts),
-            }
-        ),
-        flush=True,
-    )
+            writer.write(row)
+        writer.flush()
+        secs = time.perf_counter() - started
+        result["inserts_per_sec"].append(NUM_ROWS / secs)
+    print(json.dumps(result), flush=True)
     server.close()
     os._exit(0)
 

@@ -1,4 +1,4 @@
-"""What update.py and worker.py measure with: rows of the Minitaur's size, a replay."""
+"""What update.py and worker.py share: rows of the Minitaur's size, a replay server."""
 
 from __future__ import annotations
 
@@ -37,6 +37,23 @@ def make_specs() -> Any:
     )
 
 
+def make_writer(server: ReplayProcess, codec: Any) -> Any:
+    """Returns a worker's writer to the replay server."""
+    from tfagents_system.dataflow import replay
+    from tfagents_system.dataflow.n_step import NStep
+
+    def ignore_wait(waited_secs: float) -> None:
+        pass
+
+    return replay.ExperienceWriter(
+        replay.connect(server.port),
+        codec,
+        NStep(),
+        np.random.default_rng(0),
+        ignore_wait,
+    )
+
+
 def random_rows(codec: Any, num_rows: int) -> Iterator[Any]:
     """Yields packed random transitions."""
     rng = np.random.default_rng(0)
@@ -51,9 +68,9 @@ def random_rows(codec: Any, num_rows: int) -> Iterator[Any]:
 
 
 class ReplayProcess:
-    """A replay server in a process of its own, on the CPUs of this one.
+    """A replay server in a process of its own, on the same CPUs as this one.
 
-    Its work is part of what a gradient step and a worker's step cost.
+    Its work is part of the cost of a gradient step and of a worker's step.
 
     Attributes:
       port: Its TCP port.
@@ -65,7 +82,7 @@ class ReplayProcess:
 
         context = multiprocessing.get_context("spawn")
         self._connection, child = context.Pipe()
-        self.port = ports.choose_port({})
+        self.port = ports.choose_port()
         self._process = context.Process(
             target=_serve, args=(self.port, child), daemon=True
         )
@@ -73,7 +90,7 @@ class ReplayProcess:
         self._connection.recv()
 
     def cpu_secs(self) -> float:
-        """Returns the CPU seconds that it has used."""
+        """Returns the CPU seconds that the server has used."""
         self._connection.send("cpu")
         return float(self._connection.recv())
 

@@ -1,84 +1,88 @@
-"""One episode, and what watches it."""
+"""One episode, step by step and as a whole."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
-import pytest
-from tf_agents.metrics import py_metrics
-from tf_agents.policies import random_py_policy
+import numpy as np
+import tensorflow as tf
 
-from tfagents_system.acting import episode, evaluation
-from tfagents_system.experiment import summaries
-
-
-@pytest.fixture
-def random_episode(pendulum: tuple[Any, Any, Any]) -> tuple[Any, Any]:
-    """Returns an environment of 200 steps an episode and a random policy."""
-    env = pendulum[1]
-    policy = random_py_policy.RandomPyPolicy(
-        env.time_step_spec(), env.action_spec(), seed=0
-    )
-    return env, episode.TFAgentsPolicy(policy)
+from tfagents_system.acting.episode import Episode, Transition, run_episode
+from tfagents_system.acting.policies import RandomPolicy
+from tfagents_system.environments import hooks
 
 
-def test_users_observers_see_every_step_in_tf_agents_types(
-    random_episode: tuple[Any, Any],
+def random_policy(env: Any) -> RandomPolicy:
+    """Returns a policy that draws the same actions each time."""
+    return RandomPolicy(env.action_spec(), np.random.default_rng(0))
+
+
+def test_episode_counts_its_steps_and_adds_up_its_rewards(
+    pendulum: tuple[Any, Any, Any],
 ) -> None:
-    transitions: list[Any] = []
-    users_metrics = {
-        "reward": py_metrics.AverageReturnMetric(buffer_size=1),
-        "length": py_metrics.AverageEpisodeLengthMetric(buffer_size=1),
-        "episodes": py_metrics.NumberOfEpisodes(),
-        "steps": py_metrics.EnvironmentSteps(),
-    }
-    trajectories: list[Any] = []
-    watchers = episode.user_watchers(
-        (
-            {"mine": trajectories.append},
-            {"also_mine": transitions.append},
-            users_metrics,
-        )
+    env = pendulum[1]
+    policy = random_policy(env)
+    episode = Episode(env)
+    transitions: list[Transition] = []
+    while not episode.is_over:
+        transitions.append(episode.step(policy))
+    assert len(transitions) == 200  # The horizon.
+    assert transitions[0].time_step.is_first()
+    assert transitions[-1].next_time_step.is_last()
+    for before, after in zip(transitions, transitions[1:]):
+        assert after.time_step is before.next_time_step
+        assert after.time_step.is_mid()
+    result = episode.result()
+    rewards = [float(t.next_time_step.reward) for t in transitions]
+    assert (result.length, result.episode_return) == (200, sum(rewards))
+    assert result.is_success is None
+    # Another episode begins from nothing.
+    episode = Episode(env)
+    assert not episode.is_over
+    assert (episode.result().length, episode.result().episode_return) == (0, 0.0)
+
+
+def test_whole_episode_is_that_of_its_steps(load: Callable[..., Any]) -> None:
+    params = load(horizon=50)
+    one, other = (hooks.make_collect_env(params, worker=0, seed=3) for _ in range(2))
+    watched: list[Transition] = []
+    result = run_episode(
+        one, random_policy(one), [lambda *parts: watched.append(Transition(*parts))]
     )
-    results = [episode.run_episode(*random_episode, watchers) for _ in range(2)]
-    read = summaries.user_results({"not_a_metric": print}, users_metrics)
-    assert read["Metrics/reward"] == pytest.approx(results[1].episode_return, rel=1e-5)
-    assert read["Metrics/length"] == results[1].length == 200
-    assert read["Metrics/episodes"] == 2
-    assert read["Metrics/steps"] == 400
-    # As TF-Agents' drivers do: a boundary follows each last step.
-    assert len(trajectories) == 2 * 201
-    assert trajectories[200].is_boundary()
-    assert len(transitions) == 400
-    time_step, step, next_time_step = transitions[199]
-    assert next_time_step.is_last()
-    assert step.action.shape == (1,)
-    assert not time_step.is_last()
+    policy = random_policy(other)
+    episode = Episode(other)
+    stepped: list[Transition] = []
+    while not episode.is_over:
+        stepped.append(episode.step(policy))
+    assert result == episode.result()
+    assert len(watched) == len(stepped) == result.length == 50
+    tf.nest.map_structure(np.testing.assert_array_equal, watched, stepped)
+    one.close()
+    other.close()
 
 
-def test_no_observers_cost_nothing() -> None:
-    assert episode.user_watchers(({}, {}, {})) == []
+def test_order_of_an_episode(load: Callable[..., Any]) -> None:
+    env = hooks.make_collect_env(load(horizon=2), worker=0, seed=0)
+    tape: list[str] = []
 
+    class Recorded(RandomPolicy):
+        """Writes its calls on the tape."""
 
-def test_summary_of_episodes() -> None:
-    results = [episode.EpisodeResult(1.0, 10), episode.EpisodeResult(3.0, 20)]
-    summary = evaluation.summarize(results)
-    assert summary == evaluation.Summary(2.0, 1.0, 15.0, 2, None)
-    assert str(summary) == "return 2.000 ± 1.000, length 15.0, 2 episodes"
+        def reset(self) -> None:
+            tape.append("policy reset")
 
+        def act(self, time_step: Any) -> Any:
+            tape.append("act")
+            return super().act(time_step)
 
-def test_rates_are_increases_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    monkeypatch.setattr(
-        "tfagents_system.experiment.summaries.time.monotonic", lambda: now[0]
-    )
-    meter = summaries.RateMeter(window_secs=10)
-    assert meter.rates(5, 100) == (0.0, 0.0)
-    now[0] = 5.0
-    assert meter.rates(15, 200) == (2.0, 20.0)
-    now[0] = 14.0  # The first point has left the window.
-    assert meter.rates(15, 290) == (0.0, 10.0)
-    now[0] = 15.0
-    assert meter.rates(0, 290)[0] == 0.0  # A counter that went back has no rate.
-    now[0] = 115.0  # Calls are rarer than the window is long.
-    assert meter.rates(50, 490) == (0.5, 2.0)
+    def on_reset() -> None:
+        assert env.current_time_step().is_first()
+        tape.append("environment reset")
+
+    policy = Recorded(env.action_spec(), np.random.default_rng(0))
+    watchers = [lambda *_: tape.append("first"), lambda *_: tape.append("second")]
+    for _ in range(2):
+        run_episode(env, policy, watchers, on_reset)
+    step = ["act", "first", "second"]
+    assert tape == 2 * ["policy reset", "environment reset", *step, *step]
+    env.close()

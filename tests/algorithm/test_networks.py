@@ -13,13 +13,15 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
 from tests.agents import trained_variables
-from tfagents_system.acting import episode
+from tfagents_system.acting import policies
+from tfagents_system.acting.numpy_actor import NumpyPolicy
 from tfagents_system.algorithm import networks, normalization, sac
 from tfagents_system.algorithm.specs import Specs
 from tfagents_system.dataflow import variables
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.errors import UserError
-from tfagents_system.train_params_base import ACTIVATIONS
+from tfagents_system.learning.build import build_agent
+from tfagents_system.settings.hyperparameters import ACTIVATION, Execution
 
 ACTION = tensor_spec.BoundedTensorSpec((2,), tf.float32, -1.0, 2.0)
 FLOATS = tf.TensorSpec((3,), tf.float32)
@@ -138,10 +140,9 @@ def test_observations_of_any_kind_reach_all_networks_and_the_workers(
     flat = tf.nest.flatten(observation_spec)
     if normalizes and not any(map(normalization.is_normalized, flat)):
         with pytest.raises(UserError, match="no float vectors"):
-            sac.build_agent(params, specs)
+            build_agent(params, specs)
         return
-    agent = sac.build_agent(params, specs)
-    agent.num_shards = 2
+    agent = build_agent(params, specs, Execution(num_batch_shards=2))
 
     # All networks have their own weights, and all of them learn.
     trained = trained_variables(agent)
@@ -155,11 +156,11 @@ def test_observations_of_any_kind_reach_all_networks_and_the_workers(
     assert np.isfinite(list(sac.diagnose(agent, batch).values())).all()
 
     # A worker acts with what it pulls as the agent does.
-    worker = sac.build_agent(params, specs)
-    policy = episode.make_policy(
+    worker = build_agent(params, specs)
+    policy = policies.make_policy(
         greedy_policy.GreedyPolicy(worker.policy), np.random.default_rng(0)
     )
-    assert isinstance(policy, episode.NumpyPolicy) == is_numpy
+    assert isinstance(policy, NumpyPolicy) == is_numpy
     packed = variables.policy_variables(agent).read()
     variables.policy_variables(worker).assign(packed)
     policy.refresh()
@@ -177,7 +178,7 @@ def test_exported_policies_of_any_observation_act_alike(
     params = make_params(load, attributes)
     params.normalize_observations = normalizes
     specs = Specs(observation_spec, ACTION)
-    agent = sac.build_agent(params, specs)
+    agent = build_agent(params, specs)
     path = str(tmp_path / "policy")
     saver = policy_saver.PolicySaver(greedy_policy.GreedyPolicy(agent.policy))
     saver.save(path)
@@ -192,9 +193,11 @@ def test_exported_policies_of_any_observation_act_alike(
     )
 
 
-def test_default_joins_what_there_is_in_the_order_of_flatten() -> None:
+def test_default_joins_what_there_is_in_the_order_of_flatten(
+    load: Callable[..., Any],
+) -> None:
     spec = {"b": FLOATS, "a": tf.TensorSpec((2, 2), tf.int32)}
-    critic = networks.make_critic(spec, ACTION, joint_fc_layer_params=(4,))
+    critic = networks.make_critic(load(), spec, ACTION)
     observation = {
         "b": tf.constant([[5.0, 6.0, 7.0]]),
         "a": tf.constant([[[1, 2], [3, 4]]]),
@@ -203,10 +206,10 @@ def test_default_joins_what_there_is_in_the_order_of_flatten() -> None:
     np.testing.assert_array_equal(encoded, [[1, 2, 3, 4, 5, 6, 7]])
 
 
-def test_float_vector_has_no_preprocessing() -> None:
-    critic = networks.make_critic(FLOATS, ACTION, joint_fc_layer_params=(4,))
+def test_float_vector_has_no_preprocessing(load: Callable[..., Any]) -> None:
+    critic = networks.make_critic(load(), FLOATS, ACTION)
     assert not isinstance(critic, networks.EncodingCritic)
-    actor = networks.make_actor(FLOATS, ACTION, fc_layer_params=(4,))
+    actor = networks.make_actor(load(), FLOATS, ACTION)
     assert actor._encoder._flat_preprocessing_layers is None
     assert actor._encoder._preprocessing_combiner is None
 
@@ -225,7 +228,7 @@ def test_images_are_scaled_and_become_a_vector(size: int) -> None:
 def test_activation_reaches_all_hidden_layers(load: Callable[..., Any]) -> None:
     for spec in (FLOATS, {"image": IMAGE}):
         params = make_params(load, {"activation": "elu"})
-        agent = sac.build_agent(params, Specs(spec, ACTION))
+        agent = build_agent(params, Specs(spec, ACTION))
         for network in (agent._actor_network, agent._target_critic_network_2):
             kinds = (tf.keras.layers.Dense, tf.keras.layers.Conv2D)
             activations = [
@@ -241,4 +244,5 @@ def test_activation_reaches_all_hidden_layers(load: Callable[..., Any]) -> None:
 
 def test_activations_are_those_of_keras() -> None:
     names = set(dir(tf.keras.activations)) - {"deserialize", "get", "serialize"}
-    assert set(ACTIVATIONS) == {name for name in names if not name.startswith("_")}
+    known = ACTIVATION.requirement.removeprefix("must be one of ").split(", ")
+    assert set(known) == {name for name in names if not name.startswith("_")}

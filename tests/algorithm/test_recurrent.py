@@ -12,13 +12,14 @@ from tf_agents.policies import greedy_policy, py_tf_eager_policy
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from tfagents_system.acting import episode
-from tfagents_system.algorithm import sac
+from tfagents_system.acting import policies
 from tfagents_system.algorithm.specs import Specs
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.learning import policy_export
+from tfagents_system.learning.build import build_agent
 from tfagents_system.learning.gradient_steps import GradientSteps
+from tfagents_system.settings.hyperparameters import Execution
 
 LENGTH = 6
 ACTION = tensor_spec.BoundedTensorSpec((1,), tf.float32, -1.0, 1.0)
@@ -64,7 +65,7 @@ def recall_episode(act: Callable[[ts.TimeStep], Any], cue: float) -> list[Any]:
     return steps
 
 
-def recall_return(policy: episode.Policy, cue: float) -> float:
+def recall_return(policy: policies.Policy, cue: float) -> float:
     """Returns the return of an episode in which a policy is shown a cue."""
     policy.reset()
     return float(sum(step[2] for step in recall_episode(policy.act, cue)))
@@ -74,8 +75,7 @@ def recall_return(policy: episode.Policy, cue: float) -> float:
 def test_an_lstm_learns_what_no_memoryless_policy_can(recurrent_params: Any) -> None:
     tf.keras.utils.set_random_seed(0)
     specs = Specs(VECTOR, ACTION)
-    agent = sac.build_agent(recurrent_params, specs)
-    agent.num_shards = 2
+    agent = build_agent(recurrent_params, specs, Execution(num_batch_shards=2))
     codec = RowCodec.of(recurrent_params, specs)
     rng = np.random.default_rng(0)
     # Random actions will do: the learning is off-policy.
@@ -91,7 +91,7 @@ def test_an_lstm_learns_what_no_memoryless_policy_can(recurrent_params: Any) -> 
     )
     dataset = sequences.repeat().shuffle(1000).batch(32, drop_remainder=True)
     steps = GradientSteps(agent, codec, dataset)
-    policy = episode.make_policy(greedy_policy.GreedyPolicy(agent.policy), rng)
+    policy = policies.make_policy(greedy_policy.GreedyPolicy(agent.policy), rng)
     # Without a memory one of the two cues costs at least 1 a step, 5 in all.
     for _ in range(10):
         steps.run(200)
@@ -107,21 +107,21 @@ def test_memory_begins_anew_with_each_episode_and_survives_the_export(
     recurrent_params: Any, observation: Any, tmp_path: Path
 ) -> None:
     specs = Specs(observation, ACTION)
-    agent = sac.build_agent(recurrent_params, specs)
-    policy = episode.make_policy(
+    agent = build_agent(recurrent_params, specs)
+    policy = policies.make_policy(
         greedy_policy.GreedyPolicy(agent.policy), np.random.default_rng(0)
     )
     experiment = Experiment(tmp_path)
     exporter = policy_export.PolicyExporter(experiment, agent)
     exporter.export_saved_models()
-    saved = episode.TFAgentsPolicy(
+    saved = policies.TFAgentsPolicy(
         py_tf_eager_policy.SavedModelPyTFEagerPolicy(
             str(experiment.policies / policy_export.GREEDY_POLICY),
             load_specs_from_pbtxt=True,
         )
     )
 
-    def act(policy: episode.Policy) -> list[float]:
+    def act(policy: policies.Policy) -> list[float]:
         policy.reset()
         values = tf.nest.map_structure(
             lambda spec: np.ones(spec.shape, spec.dtype.as_numpy_dtype), observation

@@ -10,16 +10,23 @@ import tensorflow as tf
 from tf_agents.agents.sac import sac_agent
 from tf_agents.specs import tensor_spec
 
-from tests.agents import trained_variables
+from tests.agents import (
+    ShardedWithoutNoise,
+    WithoutNoise,
+    make_transitions,
+    trained_variables,
+)
 from tests.conftest import PENDULUM_PARAMS
 from tfagents_system.algorithm import sac
 from tfagents_system.algorithm.specs import Specs
 from tfagents_system.dataflow.rows import RowCodec
+from tfagents_system.learning.build import build_agent
+from tfagents_system.settings.hyperparameters import Execution
 
 
 def build(load: Callable[..., Any], specs: Specs, **train_params: Any) -> Any:
     """Builds the agent with overridden attributes."""
-    return sac.build_agent(load(train_params=train_params), specs)
+    return build_agent(load(train_params=train_params), specs)
 
 
 @pytest.mark.parametrize(
@@ -103,30 +110,18 @@ def test_learning_rates_follow_their_schedule_to_the_end_of_training(
 
     agent._apply_gradients = record
     for fraction in fractions:
-        agent.train(batch(RowCodec(pendulum[2]), 4, 1.0))
+        agent.train(make_transitions(RowCodec(pendulum[2]), 4, 1.0))
         for name, (step, gradient) in zip(("critic", "actor", "alpha"), applied):
             expected = rates[name] * fraction * gradient
             np.testing.assert_allclose(step, expected, rtol=1e-3, atol=1e-5)
         applied.clear()
 
 
-def batch(codec: RowCodec, count: int, discount: float) -> Any:
-    """Returns transitions whose reward is 1 and whose action does not matter."""
-    rng = np.random.default_rng(0)
-    packed = [
-        codec.pack(
-            rng.normal(size=3), rng.uniform(-2, 2, 1), 1.0, discount, rng.normal(size=3)
-        )
-        for _ in range(count)
-    ]
-    return codec.unpack(tuple(tf.constant(np.stack(column)) for column in zip(*packed)))
-
-
 def test_critic_learns_the_value_of_a_terminal_reward(
     load: Callable[..., Any], pendulum: tuple[Any, Any, Specs]
 ) -> None:
     agent = build(load, pendulum[2], critic_learning_rate=0.01)
-    transitions = batch(RowCodec(pendulum[2]), 64, discount=0.0)
+    transitions = make_transitions(RowCodec(pendulum[2]), 64, discount=0.0)
     before = sac.diagnose(agent, transitions)
     train = tf.function(agent.train)
     for _ in range(200):
@@ -145,7 +140,9 @@ def test_truncated_step_bootstraps_and_terminal_does_not(
     for network in (agent._target_critic_network_1, agent._target_critic_network_2):
         network.variables[-1].assign([100.0])  # The bias: every Q value is near 100.
     losses = {
-        discount: float(agent.loss(batch(codec, 16, discount)).extra.critic_loss)
+        discount: float(
+            agent.loss(make_transitions(codec, 16, discount)).extra.critic_loss
+        )
         for discount in (0.0, 1.0)
     }
     assert losses[0.0] < 10
@@ -170,7 +167,7 @@ def test_combiner_feeds_a_nested_observation_to_all_networks(
         },
         action,
     )
-    agent = sac.build_agent(params, specs)
+    agent = build_agent(params, specs)
     codec = RowCodec(specs)
     observation = {"obs": np.ones(3), "aux": {"successful": True}}
     row = codec.pack(observation, np.zeros(1), 1.0, 1.0, observation)
@@ -180,23 +177,12 @@ def test_combiner_feeds_a_nested_observation_to_all_networks(
     assert agent._critic_network_1.variables[0].shape == (3 + 1, 16)
 
 
-class _WithoutNoise:
-    """Replaces the sampled actions by the modes: two agents then see the same."""
+class _Unsharded(WithoutNoise, sac_agent.SacAgent):
+    """TF-Agents' own agent."""
 
-    def _actions_and_log_probs(self, time_steps: Any, training: bool = False) -> Any:
-        agent: Any = self
-        policy = agent._train_policy if training else agent._policy
-        distribution = policy.distribution(time_steps).action
-        normal = distribution.input_distribution  # Before squashing.
-        return distribution.mode(), normal.log_prob(normal.mean())
-
-
-class _Sharded(_WithoutNoise, sac.ShardedSacAgent):
-    pass
-
-
-class _Unsharded(_WithoutNoise, sac_agent.SacAgent):
-    def __init__(self, *args: Any, normalizer: None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, normalizer: None, execution: Execution, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
 
 
@@ -215,12 +201,12 @@ def test_sharded_update_is_tf_agents_update(
     monkeypatch.setattr(tf.keras.optimizers, "Adam", tf.keras.optimizers.SGD)
     rates = {f"{name}_learning_rate": 0.01 for name in ("actor", "critic", "alpha")}
     settings = {**rates, "gradient_clipping": clipping, "target_update_period": 2}
-    for cls in (_Unsharded, _Sharded):
+    for cls in (_Unsharded, ShardedWithoutNoise):
         monkeypatch.setattr(sac, "ShardedSacAgent", cls)
-        agents.append(build(load, pendulum[2], **settings))
+        params = load(train_params=settings)
+        agents.append(build_agent(params, pendulum[2], Execution(num_shards)))
     monkeypatch.undo()
     reference, sharded = agents
-    sharded.num_shards = num_shards
 
     def weights(agent: Any) -> list[Any]:
         return [*trained_variables(agent), agent.train_step_counter]
@@ -228,7 +214,7 @@ def test_sharded_update_is_tf_agents_update(
     for mine, theirs in zip(weights(sharded), weights(reference)):
         mine.assign(theirs)
     before = [variable.numpy() for variable in weights(reference)]
-    transitions = batch(RowCodec(pendulum[2]), 64, 1.0)
+    transitions = make_transitions(RowCodec(pendulum[2]), 64, 1.0)
     for _ in range(3):
         # Eagerly: in a tf.function TF-Agents' critic loss may or may not see the
         # actor that this very step has updated.
@@ -241,11 +227,12 @@ def test_sharded_update_is_tf_agents_update(
         np.testing.assert_allclose(mine.numpy(), theirs.numpy(), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("noise_seed", [None, 3])
 def test_shards_draw_noise_of_their_own(
-    load: Callable[..., Any], pendulum: tuple[Any, Any, Specs]
+    pendulum: tuple[Any, Any, Specs], noise_seed: int | None
 ) -> None:
-    agent = build(load, pendulum[2])
-    agent.num_shards = 2
+    params, _, specs = pendulum
+    agent: Any = build_agent(params, specs, Execution(2, noise_seed))
     drawn = []
     sample = agent._actions_and_log_probs
 
@@ -255,7 +242,27 @@ def test_shards_draw_noise_of_their_own(
         return actions, log_pi
 
     agent._actions_and_log_probs = record
-    half = batch(RowCodec(pendulum[2]), 16, 1.0)
+    half = make_transitions(RowCodec(pendulum[2]), 16, 1.0)
     agent.train(tf.nest.map_structure(lambda t: tf.concat([t, t], 0), half))
     assert len(drawn) == 6  # Critic, actor and alpha of two shards.
     assert not np.allclose(drawn[0], drawn[1])
+
+
+def test_noise_follows_from_its_seed_and_the_train_step(
+    pendulum: tuple[Any, Any, Specs],
+) -> None:
+    params, _, specs = pendulum
+    transitions = make_transitions(RowCodec(specs), 16, 1.0)
+    initial = trained_variables(build_agent(params, specs))
+
+    def loss(noise_seed: int, train_step: int) -> float:
+        agent = build_agent(params, specs, Execution(2, noise_seed))
+        for variable, value in zip(trained_variables(agent), initial):
+            variable.assign(value)
+        agent.train_step_counter.assign(train_step)
+        return float(agent.train(transitions).loss)
+
+    expected = loss(noise_seed=3, train_step=7)
+    assert loss(noise_seed=3, train_step=7) == pytest.approx(expected, rel=1e-6)
+    assert loss(noise_seed=4, train_step=7) != pytest.approx(expected, rel=1e-4)
+    assert loss(noise_seed=3, train_step=8) != pytest.approx(expected, rel=1e-4)

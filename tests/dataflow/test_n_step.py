@@ -8,21 +8,17 @@ import numpy as np
 import pytest
 from tf_agents.trajectories import time_step as ts
 
-from tfagents_system.dataflow.n_step import NStepWriter
+from tfagents_system.dataflow.n_step import NStep
 
 GAMMA = 0.5
 
 
 def run(num_steps: int, rewards: list[float], last_discount: float) -> list[Any]:
     """Passes one episode through; returns (first, action, reward, discount, next)."""
-    written: list[Any] = []
-
-    def write(time_step: Any, action: Any, reward: Any, discount: Any, o: Any) -> None:
-        written.append((time_step.observation, action, reward, discount, o))
-
-    writer = NStepWriter(num_steps, GAMMA, write)
+    n_step = NStep(num_steps, GAMMA)
     # The episode before was cut short and must leave no trace.
-    writer.add(ts.restart(-1.0), -1.0, ts.transition(-2.0, 100.0))
+    n_step.add(ts.restart(-1.0), -1.0, ts.transition(-2.0, 100.0))
+    made: list[Any] = []
     time_step = ts.restart(0.0)
     for index, reward in enumerate(rewards):
         following = ts.transition(index + 1.0, reward)
@@ -30,16 +26,16 @@ def run(num_steps: int, rewards: list[float], last_discount: float) -> list[Any]
             following = ts.TimeStep(
                 ts.StepType.LAST, reward, last_discount, index + 1.0
             )
-        writer.add(time_step, float(index), following)
+        made += n_step.add(time_step, float(index), following)
         time_step = following
-    return written[1:] if num_steps == 1 else written
+    return [(made_of.observation, *rest) for made_of, *rest in made]
 
 
 @pytest.mark.parametrize("last_discount", [0.0, 1.0])
 def test_three_steps_ahead_and_fewer_at_the_end(last_discount: float) -> None:
-    written = run(3, [1.0, 2.0, 4.0, 8.0], last_discount)
+    made = run(3, [1.0, 2.0, 4.0, 8.0], last_discount)
     np.testing.assert_allclose(
-        written,
+        made,
         [
             (0, 0, 1 + 1 + 1, 0.25, 3),
             (1, 1, 2 + 2 + 2, 0.25 * last_discount, 4),
@@ -67,3 +63,24 @@ def test_the_target_is_the_n_step_return() -> None:
     q = 10.0
     expected = sum(GAMMA**k * rewards[k] for k in range(4)) + GAMMA**4 * q
     assert first[2] + GAMMA * first[3] * q == pytest.approx(expected)
+
+
+def test_a_transition_is_made_as_soon_as_it_can_be() -> None:
+    n_step = NStep(2, GAMMA)
+    middle = ts.transition(1.0, 1.0)
+    assert n_step.add(ts.restart(0.0), 0.0, middle) == []
+    (first,) = n_step.add(middle, 1.0, middle)
+    assert first.time_step.is_first()
+    # The last step completes its own transition and the one before.
+    last = n_step.add(middle, 2.0, ts.termination(3.0, 1.0))
+    assert [transition.action for transition in last] == [1.0, 2.0]
+
+
+def test_steps_and_discount_are_those_of_the_hyperparameters(load: Any) -> None:
+    params = load(train_params={"n_step_returns": 3, "discount": GAMMA})
+    n_step, expected = NStep.of(params), NStep(3, GAMMA)
+    steps = [ts.restart(0.0), *[ts.transition(float(i), 1.0) for i in range(1, 4)]]
+    for before, after in zip(steps, steps[1:]):
+        made = n_step.add(before, 0.0, after)
+        assert made == expected.add(before, 0.0, after)
+    assert len(made) == 1

@@ -1,73 +1,34 @@
-"""The experience and variables edges, against a real Reverb server."""
+"""The experience edge, against a real Reverb server."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 import pytest
-import reverb
 import tensorflow as tf
-from numpy.typing import NDArray
 
+from tests.dataflow.conftest import (
+    CODEC,
+    SEQUENCES,
+    GaveUp,
+    insert,
+    make_ordered_writer,
+    make_row,
+    make_writer,
+)
+from tfagents_system.acting.episode import Watcher, run_episode
+from tfagents_system.acting.policies import RandomPolicy
 from tfagents_system.algorithm.specs import Specs
-from tfagents_system.dataflow import replay, variables
-from tfagents_system.dataflow.rate_limiter import Pacing, make_pacing
+from tfagents_system.dataflow import replay
+from tfagents_system.dataflow.n_step import NStep
+from tfagents_system.dataflow.rate_limiter import Pacing
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.errors import UserError
 from tfagents_system.host import ports
-
-CODEC = RowCodec(
-    Specs(tf.TensorSpec((3,), tf.float32), tf.TensorSpec((1,), tf.float32))
-)
-# A fetch of small batches must fit into the slack.
-PACING = Pacing(capacity=800, min_size=80, samples_per_insert=4.0, slack_samples=4000.0)
-
-
-class GaveUp(Exception):
-    """Raised out of a wait."""
-
-
-def give_up(waited_secs: float) -> None:
-    raise GaveUp(waited_secs)
-
-
-def row(value: float) -> tuple[NDArray[Any], ...]:
-    """Returns a packed transition that holds one value throughout."""
-    return CODEC.pack(
-        np.full(3, value), np.full(1, value), value, 1.0, np.full(3, value)
-    )
-
-
-def serve(folder: Path, pacing: Pacing, port: int) -> reverb.Server:
-    """Starts a replay server; without a folder it would leave one in /tmp."""
-    return reverb.Server(
-        replay.make_tables(CODEC, pacing),
-        port=port,
-        checkpointer=reverb.checkpointers.DefaultCheckpointer(str(folder)),
-    )
-
-
-@pytest.fixture
-def server(free_port: int, tmp_path: Path) -> Iterator[int]:
-    """Yields the port of a replay server."""
-    server = serve(tmp_path, PACING, free_port)
-    yield free_port
-    server.stop()
-
-
-def insert(port: int, count: int) -> None:
-    """Writes rows with the values 0, 1, 2, ..."""
-    writer = replay.ExperienceWriter(
-        replay.connect(port), CODEC, np.random.default_rng(0), shuffle_items=1
-    )
-    for value in range(count):
-        writer.write(row(value), give_up)
-    writer.flush(give_up)
+from tfagents_system.one_process.ring_buffer import RingBuffer
 
 
 def test_rows_travel_from_writer_to_batch(server: int) -> None:
@@ -90,7 +51,7 @@ def test_rows_travel_from_writer_to_batch(server: int) -> None:
 
 
 def test_nested_observations_of_many_dtypes_travel(
-    free_port: int, tmp_path: Path
+    start_server: Callable[..., int],
 ) -> None:
     codec = RowCodec(
         Specs(
@@ -102,14 +63,8 @@ def test_nested_observations_of_many_dtypes_travel(
             tf.TensorSpec((1,), tf.float32),
         )
     )
-    server = reverb.Server(
-        replay.make_tables(codec, PACING),
-        port=free_port,
-        checkpointer=reverb.checkpointers.DefaultCheckpointer(str(tmp_path)),
-    )
-    writer = replay.ExperienceWriter(
-        replay.connect(free_port), codec, np.random.default_rng(0), shuffle_items=1
-    )
+    port = start_server(codec=codec)
+    writer = make_ordered_writer(port, codec)
 
     def observation(value: int) -> Any:
         return {
@@ -122,9 +77,9 @@ def test_nested_observations_of_many_dtypes_travel(
         columns = codec.pack(
             observation(value), np.ones(1), value, 1.0, observation(value + 1)
         )
-        writer.write(columns, give_up)
-    writer.flush(give_up)
-    dataset = replay.make_dataset(free_port, codec, batch_size=8, prefetch_batches=1)
+        writer.write(columns)
+    writer.flush()
+    dataset = replay.make_dataset(port, codec, batch_size=8, prefetch_batches=1)
     transition = codec.unpack(next(iter(dataset)))
     for index, value in enumerate(transition.next_time_step.reward.numpy()):
         for step, expected in (
@@ -133,16 +88,14 @@ def test_nested_observations_of_many_dtypes_travel(
         ):
             got = tf.nest.map_structure(lambda t, i=index: t[i], step.observation)
             tf.nest.map_structure(np.testing.assert_array_equal, got, expected)
-    server.stop()
 
 
 def test_rows_of_an_item_are_spread_over_many_batches(
-    free_port: int, tmp_path: Path
+    start_server: Callable[..., int],
 ) -> None:
-    pacing = Pacing(100_000, 16_000, 1.0, 1e9)
-    server = serve(tmp_path, pacing, free_port)
-    insert(free_port, 16_000)
-    dataset = replay.make_dataset(free_port, CODEC, batch_size=256, prefetch_batches=1)
+    port = start_server(Pacing(100_000, 16_000, 1.0, 1e9))
+    insert(port, 16_000)
+    dataset = replay.make_dataset(port, CODEC, batch_size=256, prefetch_batches=1)
     pairs = 0
     for columns in dataset.take(64):
         values = CODEC.unpack(columns).next_time_step.reward.numpy()
@@ -153,38 +106,25 @@ def test_rows_of_an_item_are_spread_over_many_batches(
     # pairs of independent rows share one 16 times; the 512 items of a fetch, each with
     # 8 rows in 16 batches, add 512 * 28 / 16 / 16 = 56.
     assert 20 < pairs / 64 < 120
-    server.stop()
-
-
-SEQUENCES = RowCodec(
-    Specs(tf.TensorSpec((3,), tf.float32), tf.TensorSpec((1,), tf.float32)),
-    sequence_length=5,
-)
 
 
 def test_sequences_keep_their_order_and_know_where_episodes_begin(
-    free_port: int, tmp_path: Path
+    start_server: Callable[..., int],
 ) -> None:
-    server = reverb.Server(
-        replay.make_tables(SEQUENCES, PACING),
-        port=free_port,
-        checkpointer=reverb.checkpointers.DefaultCheckpointer(str(tmp_path)),
-    )
-    client = replay.connect(free_port)
-    writer = replay.ExperienceWriter(client, SEQUENCES, np.random.default_rng(0))
+    port = start_server(codec=SEQUENCES)
+    client = replay.connect(port)
+    writer = make_writer(port, SEQUENCES)
     for value in range(102):
         is_first = value % 12 == 0  # Episodes of 12.
         columns = SEQUENCES.pack(
             np.full(3, value), np.ones(1), value, 1.0, np.full(3, value + 1), is_first
         )
-        writer.write(columns, give_up)
-    writer.flush(give_up)
+        writer.write(columns)
+    writer.flush()
     info = replay.read_replay(client)
     assert info is not None
     assert info.num_inserts == 100
-    dataset = replay.make_dataset(
-        free_port, SEQUENCES, batch_size=4, prefetch_batches=1
-    )
+    dataset = replay.make_dataset(port, SEQUENCES, batch_size=4, prefetch_batches=1)
     seen = set()
     for columns in dataset.take(50):
         transition = SEQUENCES.unpack(columns)
@@ -197,7 +137,6 @@ def test_sequences_keep_their_order_and_know_where_episodes_begin(
             np.testing.assert_array_equal(step.step_type == 0, values % 12 == 0)
         np.testing.assert_array_equal(transition.time_step.observation[..., 1], values)
     assert seen == set(range(100))
-    server.stop()
 
 
 def test_large_rows_have_an_item_each() -> None:
@@ -208,10 +147,10 @@ def test_large_rows_have_an_item_each() -> None:
 
 def test_items_hold_rows_that_are_far_apart(server: int) -> None:
     client = replay.connect(server)
-    writer = replay.ExperienceWriter(client, CODEC, np.random.default_rng(0))
+    writer = make_writer(server)
     for value in range(800):
-        writer.write(row(value), give_up)
-    writer.flush(give_up)
+        writer.write(make_row(value))
+    writer.flush()
     seen: list[float] = []
     distances = []
     items: dict[int, Any] = {}
@@ -230,17 +169,58 @@ def test_items_hold_rows_that_are_far_apart(server: int) -> None:
 def test_rows_that_do_not_fill_an_item_travel_with_the_next_episode(
     server: int,
 ) -> None:
-    writer = replay.ExperienceWriter(
-        replay.connect(server), CODEC, np.random.default_rng(0), shuffle_items=1
-    )
+    writer = make_ordered_writer(server)
     for value in range(20):
         if value % 5 == 0:  # Episodes of 5.
-            writer.flush(give_up)
-        writer.write(row(value), give_up)
-    writer.flush(give_up)
+            writer.flush()
+        writer.write(make_row(value))
+    writer.flush()
     info = replay.read_replay(replay.connect(server))
     assert info is not None
     assert info.num_inserts == 16
+
+
+@pytest.mark.parametrize(
+    ("sequence_length", "num_steps"), [(None, 1), (None, 3), (5, 1)]
+)
+def test_both_modes_make_the_same_rows_of_an_episode(
+    pendulum: tuple[Any, Any, Specs],
+    start_server: Callable[..., int],
+    sequence_length: int | None,
+    num_steps: int,
+) -> None:
+    _, env, specs = pendulum
+    codec = RowCodec(specs, sequence_length)
+    # Nothing limits the sampling.
+    port = start_server(Pacing(1000, 200, 1e6, 1e9), codec)
+    writer = make_ordered_writer(port, codec, NStep(num_steps, 0.5))
+    buffer = RingBuffer(codec, 1000, NStep(num_steps, 0.5))
+    rewards: list[float] = []
+    watchers: list[Watcher] = [
+        writer.add,
+        buffer.add,
+        lambda _, action, next_time_step: rewards.append(next_time_step.reward),
+    ]
+    policy = RandomPolicy(env.action_spec(), np.random.default_rng(0))
+    run_episode(env, policy, watchers)
+    writer.flush()
+    items = {
+        sample.info.key: sample.data[0][0]
+        for sample in replay.connect(port).sample(
+            replay.EXPERIENCE_TABLE, 2000, emit_timesteps=False
+        )
+    }
+    theirs = np.concatenate(list(items.values()))
+    (mine,) = buffer.read(0, buffer.num_added)
+    assert len(mine) == len(theirs) == len(rewards) == 200
+    # Items come in no order.
+    np.testing.assert_array_equal(np.unique(theirs, axis=0), np.unique(mine, axis=0))
+    expected = [
+        sum(0.5**k * reward for k, reward in enumerate(rewards[t : t + num_steps]))
+        for t in range(200)
+    ]
+    written = codec.unpack((tf.constant(mine),)).next_time_step.reward
+    np.testing.assert_allclose(written, expected, rtol=1e-5)
 
 
 def test_writer_is_held_within_an_episode(server: int) -> None:
@@ -265,91 +245,6 @@ def test_learner_is_held_until_there_is_enough(server: int) -> None:
     assert len(got) == 1
 
 
-def test_prefetched_samples_stay_within_the_slack(
-    load: Any, free_port: int, tmp_path: Path
-) -> None:
-    params = load(train_params={"n_buffer_init_episodes": 1, "num_steps_per_iter": 1})
-    pacing = make_pacing(params, CODEC)
-    server = serve(tmp_path, pacing, free_port)
-    insert(free_port, pacing.min_size)
-    dataset = replay.make_dataset(
-        free_port, CODEC, params.train_batch_size, params.prefetch_batches
-    )
-    iterator = iter(dataset)
-    next(iterator)
-    time.sleep(0.5)  # Let the pipeline fill as far as it will.
-    info = replay.read_replay(replay.connect(free_port))
-    assert info is not None
-    assert info.num_samples <= pacing.slack_samples
-    server.stop()
-
-
-def test_pacing_follows_from_the_iteration(load: Any) -> None:
-    params = load(
-        horizon=1000,
-        train_params={
-            "num_steps_per_iter": 500,
-            "train_batch_size": 256,
-            "n_buffer_init_episodes": 10,
-        },
-    )
-    pacing = make_pacing(params, CODEC)
-    assert pacing.samples_per_insert == 128
-    assert (pacing.capacity, pacing.min_size) == (350_000, 10_000)
-    assert pacing.slack_samples == 500 * 256
-    # A batch of sequences is that many more transitions.
-    assert make_pacing(params, SEQUENCES).samples_per_insert == 128 * 5
-
-
-def test_policy_is_published_and_pulled(server: int) -> None:
-    client = replay.connect(server)
-    publisher = variables.PolicyPublisher(client)
-    for train_step in (0, 7):
-        packed = np.full(5, train_step, np.uint8)
-        publisher.publish(variables.PublishedPolicy(train_step, packed))
-    info = replay.read_replay(client)
-    assert info is not None
-    assert info.has_policy
-    policy = variables.pull_policy(client)
-    assert policy is not None
-    assert policy.train_step == 7
-    np.testing.assert_array_equal(policy.packed, np.full(5, 7))
-
-
-def test_publishing_survives_a_server_that_goes_away(
-    free_port: int, tmp_path: Path
-) -> None:
-    server = serve(tmp_path / "first", PACING, free_port)
-    publisher = variables.PolicyPublisher(replay.connect(free_port))
-    published = threading.Event()
-
-    def publish() -> None:
-        train_step = 0
-        while not published.is_set():
-            train_step += 1
-            packed = np.zeros(80_000, np.uint8)
-            publisher.publish(variables.PublishedPolicy(train_step, packed))
-
-    thread = threading.Thread(target=publish)
-    thread.start()
-    time.sleep(0.5)
-    server.stop()
-    time.sleep(0.5)
-    before = publisher.last
-    server = serve(tmp_path / "second", PACING, free_port)
-    deadline = time.monotonic() + 30
-    while publisher.last == before and time.monotonic() < deadline:
-        time.sleep(0.1)
-    published.set()
-    thread.join(30)
-    assert not thread.is_alive()
-    policy = variables.pull_policy(replay.connect(free_port))
-    server.stop()
-    assert policy is not None
-    assert before is not None
-    assert policy.train_step > before.train_step
-
-
 def test_absent_server_is_no_answer_and_no_hang(free_port: int) -> None:
     started = time.monotonic()
     assert replay.read_replay(replay.connect(free_port), timeout_secs=1) is None
@@ -360,10 +255,4 @@ def test_second_server_on_one_port_is_refused(server: int) -> None:
     with pytest.raises(UserError, match=f"port {server} is taken"):
         ports.check_free(server)
     with pytest.raises(UserError, match="is taken"):
-        ports.choose_port({"SAC_REVERB_PORT": str(server)})
-
-
-@pytest.mark.parametrize("text", ["0", "70000", "http"])
-def test_bad_port_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match="SAC_REVERB_PORT"):
-        ports.choose_port({"SAC_REVERB_PORT": text})
+        ports.choose_port(server)

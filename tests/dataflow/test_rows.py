@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
+from tf_agents.trajectories import time_step as ts
 
 from tfagents_system.algorithm.specs import Specs
+from tfagents_system.dataflow.n_step import NStepTransition
 from tfagents_system.dataflow.rows import RowCodec
 
 ACTION = tensor_spec.BoundedTensorSpec((2,), tf.float32, -1.0, 1.0)
@@ -78,3 +80,26 @@ def test_step_types_are_mid_and_constants_are_neutral() -> None:
     assert transition.next_time_step.step_type.numpy().tolist() == [1]
     assert transition.time_step.discount.numpy().tolist() == [1.0]
     assert transition.action_step.info == ()
+
+
+@pytest.mark.parametrize("sequence_length", [None, 5])
+def test_row_of_a_transition_has_its_parts(sequence_length: int | None) -> None:
+    codec = RowCodec(Specs(OBSERVATIONS["vector"], ACTION), sequence_length)
+    before, after = np.ones(3, np.float32), np.full(3, 2, np.float32)
+    for time_step in (ts.restart(before), ts.transition(before, 9.0)):
+        is_first = bool(time_step.is_first())
+        transition = NStepTransition(time_step, np.zeros(2), 5.0, 0.25, after)
+        (row,) = codec.pack_transition(transition)
+        flag = [] if sequence_length is None else [is_first]
+        np.testing.assert_array_equal(row, [1, 1, 1, 0, 0, 5, 0.25, 2, 2, 2, *flag])
+
+
+@pytest.mark.parametrize("is_recurrent", [False, True])
+def test_layout_is_that_of_the_hyperparameters(load: Any, is_recurrent: bool) -> None:
+    params = load(
+        train_params={"recurrent": is_recurrent, "recurrent_sequence_length": 7}
+    )
+    codec = RowCodec.of(params, Specs(OBSERVATIONS["vector"], ACTION))
+    assert codec.is_sequence == is_recurrent
+    assert codec.rows_per_item == (7 if is_recurrent else 8)
+    assert codec.rows_per_batch(16) == (16 * 7 if is_recurrent else 16)

@@ -16,9 +16,16 @@ import psutil
 import tensorflow as tf
 
 from tests.conftest import REPOSITORY
+from tfagents_system.experiment import status_file
 from tfagents_system.experiment.directory import Experiment
-from tfagents_system.experiment.progress import read_status
-from tfagents_system.launcher import daemontools
+from tfagents_system.experiment.services import LEARNER, REPLAY_SERVER, worker_name
+from tfagents_system.experiment.status_file import (
+    CollectWorkerStatus,
+    LearnerStatus,
+    Phase,
+    ReplayServerStatus,
+)
+from tfagents_system.launcher import daemontools, run_lock, stop
 
 
 def wait_for(condition: Callable[[], Any], what: str, timeout_secs: float = 120) -> Any:
@@ -66,8 +73,7 @@ class Run:
             f"SAC_NUM_COLLECT_WORKERS={workers}\n"
             f"SAC_PARAMS={params_path}\nSAC_CONFIG={config_path}\n"
         )
-        self.services = ["replay_server", "learner"]
-        self.services += [f"collect_worker_{worker}" for worker in range(workers)]
+        self.services = [REPLAY_SERVER, LEARNER, *map(worker_name, range(workers))]
         self.environment = {
             **os.environ,
             "SAC_EXP_DIR": str(self.experiment.root),
@@ -108,19 +114,29 @@ class Run:
         assert code in (None, 0), self.output.read_text()
         return code == 0
 
-    def status(self, name: str, key: str, default: Any = 0) -> Any:
-        """Reads a field of a service's status."""
-        return read_status(self.experiment, name).get(key, default)
+    @property
+    def replay_server(self) -> ReplayServerStatus:
+        """What the replay server says of itself."""
+        return status_file.read_replay_server(self.experiment)
+
+    @property
+    def learner(self) -> LearnerStatus:
+        """What the learner says of itself."""
+        return status_file.read_learner(self.experiment)
+
+    def worker(self, number: int = 0) -> CollectWorkerStatus:
+        """Returns what a collect worker says of itself."""
+        return status_file.read_worker(self.experiment, worker_name(number))
 
     @property
     def train_step(self) -> int:
         """Gradient steps done, as the learner says."""
-        return int(self.status("learner", "train_step"))
+        return self.learner.train_step
 
     @property
     def env_steps(self) -> int:
         """Rows ever inserted, as the replay server says."""
-        return int(self.status("replay_server", "env_steps"))
+        return self.replay_server.env_steps
 
     def pid(self, name: str) -> int | None:
         """Returns the pid of a service."""
@@ -135,6 +151,23 @@ class Run:
         """Returns a condition: the service has another process than that."""
         return lambda: self.pid(name) not in (None, old_pid)
 
+    def wait_until_training(self) -> None:
+        """Waits until replay server and learner work, and their statuses are theirs.
+
+        A process that was restarted has at first the counters of the one before.
+        """
+
+        def is_training() -> bool:
+            server, learner = self.replay_server, self.learner
+            return (
+                server.phase is Phase.SERVING
+                and server.pid == self.pid(REPLAY_SERVER)
+                and learner.phase is Phase.TRAINING
+                and learner.pid == self.pid(LEARNER)
+            )
+
+        wait_for(is_training, "replay server and learner")
+
     def wait_for_progress(self, train_steps: int = 40) -> None:
         """Waits until more gradient steps are taken."""
         before = self.train_step
@@ -148,7 +181,7 @@ class Run:
 
     def assert_nothing_is_left(self) -> None:
         """Asserts that no process works on this experiment."""
-        assert not daemontools.is_running(self.experiment)
+        assert not run_lock.is_running(self.experiment)
         left = [
             process.info
             for process in psutil.process_iter(["pid", "cmdline", "status"])
@@ -161,10 +194,22 @@ class Run:
         """Stops whatever a failed test left."""
         if self.output.exists():
             print(self.output.read_text())
-        daemontools.stop(self.experiment)
+        stop.stop(self.experiment)
         if self.launcher is not None and self.launcher.poll() is None:
             self.launcher.kill()
             self.launcher.wait()
+
+
+def check_video(path: str | Path, min_frames: int = 3) -> None:
+    """Checks that a video shows something that moves.
+
+    The environment must be one in which something moves whatever the policy does:
+    what a short training has learned must not decide a test.
+    """
+    frames = np.stack(imageio.mimread(path, memtest=False)).astype(int)
+    assert len(frames) >= min_frames
+    changes = np.abs(np.diff(frames, axis=0)).max()
+    assert changes > 50, "nothing moves in the video"
 
 
 def evaluate(run: Run) -> dict[str, Any]:
@@ -176,7 +221,5 @@ def evaluate(run: Run) -> dict[str, Any]:
     )
     assert result.returncode == 0, result.stderr
     (episode,) = json.loads(result.stdout)["episodes"]
-    frames = np.stack(imageio.mimread(episode["video"], memtest=False))
-    assert len(frames) > 2
-    assert np.ptp(frames.astype(int), axis=0).max() > 50, "nothing moves in the video"
+    check_video(episode["video"])
     return dict(episode)

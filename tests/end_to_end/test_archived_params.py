@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.harness import Run, evaluate, read_scalars, wait_for
+from tfagents_system.experiment.services import worker_name
 
 ENVIRONMENT = """
 import json
@@ -67,6 +68,7 @@ class Insert(py_environment.PyEnvironment):
     image = np.zeros((64, 64, 3), dtype=np.uint8)
     row, column = (32 + 12 * self._position[:2]).astype(int)
     image[row - 3:row + 3, column - 3:column + 3] = 255
+    image[-4:, :3 * self._steps] = 255  # Moves though the policy may not.
     return image
 """
 PARAMS = """
@@ -152,11 +154,12 @@ def test_every_hook_of_an_archived_params_file(tmp_path: Path) -> None:
         # The eval environment is made as the collect one is then, and never changed.
         made = {tuple(json.loads(line)) for line in record.read_text().splitlines()}
         assert made == {(0, 0.25), (1, 0.25)}
-        for worker in ("collect_worker_0", "collect_worker_1"):
-            assert run.status(worker, "curriculum") == {"noise_level": 0.1}
+        for worker in (0, 1):
+            assert run.worker(worker).curriculum == {"noise_level": 0.1}
+            name = worker_name(worker)
             for folder in (
-                run.experiment.train_summaries(worker),
-                run.experiment.eval_summaries(worker),
+                run.experiment.train_summaries(name),
+                run.experiment.eval_summaries(name),
             ):
                 scalars = read_scalars(folder)
                 # The user's own, and the framework's.

@@ -163,25 +163,24 @@ def changed_snapshot(attempt: Attempt, old: str, new: str) -> Result:
 
 def save_generation(attempt: Attempt) -> None:
     """Leaves a checkpoint as a training with the attempt's files would."""
-    from tfagents_system.algorithm import sac, specs
+    from tfagents_system.algorithm.specs import Specs
     from tfagents_system.dataflow.rows import RowCodec
-    from tfagents_system.environments import standard
-    from tfagents_system.experiment import generations
-    from tfagents_system.learning.checkpoint import LearnerState, row_layout
-    from tfagents_system.settings import configuration
+    from tfagents_system.experiment import generations, snapshots
+    from tfagents_system.learning import checkpoint
+    from tfagents_system.learning.agent_state import AgentWriter
+    from tfagents_system.learning.build import build_agent
 
     attempt.prepare()
-    params = configuration.load_params(attempt.params, {"horizon": 200})
-    env_specs = specs.read_specs(standard.make_collect_env(params, 0, 0))
-    agent = sac.build_agent(params, env_specs)
+    specs = Specs.load(attempt.experiment.specs)
+    agent = build_agent(snapshots.load(attempt.experiment), specs)
     agent.train_step_counter.assign(100)
-    LearnerState(agent).write(attempt.experiment)
+    checkpoint.write_learner(attempt.experiment, agent, AgentWriter(agent))
     generations.complete(
         attempt.experiment,
         train_step=100,
         env_steps=0,
         episodes=0,
-        row_layout=row_layout(RowCodec(env_specs)),
+        row_layout=checkpoint.row_layout(RowCodec(specs)),
     )
 
 
@@ -380,7 +379,7 @@ def test_an_environment_that_hangs_is_told_and_can_be_stopped(tmp_path: Path) ->
     (tmp_path / "experiment").mkdir()
     code = (
         "import signal, sys; from pathlib import Path;"
-        "from tfagents_system import launch;"
+        "from tfagents_system.launcher import launch;"
         # Where the tests run in the background, it is ignored.
         "signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from tfagents_system.experiment.directory import Experiment;"

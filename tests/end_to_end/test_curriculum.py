@@ -163,7 +163,7 @@ def test_curriculum_of_the_archived_documentation(tmp_path: Path) -> None:
 
     def wait_for_iteration(iteration: int) -> None:
         wait_for(
-            lambda: run.status(WORKER, "policy_train_step") >= 10 * iteration,
+            lambda: run.worker().policy_train_step >= 10 * iteration,
             f"iteration {iteration}",
         )
 

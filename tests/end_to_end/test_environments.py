@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from tests.end_to_end.harness import Run, evaluate, read_scalars, wait_for
+from tfagents_system.experiment.services import worker_name
 
 PARAMS = Path(__file__).with_name("toy_params.py").read_text()
 HORIZON = 40
 TRAIN_STEPS = 100
 WARM_UP_ROWS = 4 * HORIZON
-WORKER = "collect_worker_0"
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -25,11 +25,14 @@ def train(run: Run) -> None:
     wait_for(run.has_ended, "the end of the training", 240)
     assert run.train_step == TRAIN_STEPS
     assert run.env_steps >= WARM_UP_ROWS
-    returns = read_scalars(run.experiment.train_summaries(WORKER))["Metrics/return"]
+    folder = run.experiment.train_summaries(worker_name(0))
+    returns = read_scalars(folder)["Metrics/return"]
     assert returns[0][0] == 0
     assert returns[-1][0] > 0, "no episode was collected with a newer policy"
-    assert run.status(WORKER, "eval_train_step") == TRAIN_STEPS
-    assert np.isfinite(run.status(WORKER, "eval_return", np.nan))
+    worker = run.worker()
+    assert worker.eval_train_step == TRAIN_STEPS
+    assert worker.eval_return is not None
+    assert np.isfinite(worker.eval_return)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +41,7 @@ def train(run: Run) -> None:
         ("Pendulum-v1", {}),
         ("MinitaurBulletEnv-v0", {}),
         ("HalfCheetah-v5", {}),
-        ("dm_control/cartpole-swingup", {}),
+        ("dm_control/pendulum-swingup", {}),
         ("bare", {}),
         ("dict", {"normalize_observations": True}),
         ("image", {}),
@@ -58,4 +61,4 @@ def test_training_and_video(
     assert 0 < episode["length"] <= HORIZON
     has_success = name == "dict"
     assert (episode["is_success"] is not None) == has_success
-    assert (run.status(WORKER, "eval_success_rate", None) is not None) == has_success
+    assert (run.worker().eval_success_rate is not None) == has_success

@@ -12,8 +12,14 @@ import pytest
 
 from tests.end_to_end.harness import Run, wait_for
 from tfagents_system.experiment.generations import list_generations
-from tfagents_system.launcher import daemontools
-from tfagents_system.launcher.status import launcher_pid
+from tfagents_system.experiment.status_file import (
+    LAUNCHER,
+    Phase,
+    Status,
+    read_status,
+)
+from tfagents_system.experiment.status_writer import StatusWriter
+from tfagents_system.launcher.run_lock import launcher_pid
 
 # An environment with a parameter that it writes down whenever it is set.
 PARAMS = """
@@ -56,6 +62,16 @@ class TrainParams(TrainParamsBase):
 pytestmark = pytest.mark.timeout(300)
 
 
+def check_detached_launcher(run: Run, output: str) -> None:
+    """Checks that the launcher of `--detach` trains when that returns."""
+    status = read_status(run.experiment, LAUNCHER, Status)
+    assert status.phase is Phase.TRAINING
+    assert status.pid == launcher_pid(run.experiment)
+    assert f"In the background as pid {status.pid};" in output
+    # All that the launcher has printed so far, before it starts the processes.
+    assert f"Training in {run.experiment.root}" in output
+
+
 def test_background_curriculum_and_a_killed_launcher(tmp_path: Path) -> None:
     record = tmp_path / "states"
     run = Run(
@@ -70,12 +86,13 @@ def test_background_curriculum_and_a_killed_launcher(tmp_path: Path) -> None:
         result = run.call("launch_training.sh", run.variables, "--detach")
         assert result.returncode == 0, result.stdout + result.stderr
         assert "In the background as pid" in result.stdout
-        wait_for(lambda: run.status("learner", "iteration") > 5, "iterations")
+        check_detached_launcher(run, result.stdout)
+        wait_for(lambda: run.learner.iteration > 5, "iterations")
         wait_for(lambda: record.read_text().count("\n") == 2, "the curriculum")
         assert record.read_text() == '{"g": 9.0}\n{"g": 10.0}\n'
         # Reported after the environment has been told.
         wait_for(
-            lambda: run.status("collect_worker_0", "curriculum") == {"g": 10.0},
+            lambda: run.worker().curriculum == {"g": 10.0},
             "the curriculum's report",
         )
         status = run.call("scripts/status.sh", run.experiment.root).stdout
@@ -95,6 +112,7 @@ def test_background_curriculum_and_a_killed_launcher(tmp_path: Path) -> None:
         )
         result = run.call("launch_training.sh", run.variables, "--detach")
         assert "left processes of this run; stopping them" in result.stdout
+        check_detached_launcher(run, result.stdout)
         assert not any(psutil.pid_exists(pid) for pid in before.values())
         run.wait_for_progress()
         status = run.call("scripts/status.sh", run.experiment.root).stdout
@@ -122,6 +140,35 @@ def test_background_curriculum_and_a_killed_launcher(tmp_path: Path) -> None:
         run.close()
 
 
+def test_detach_tells_of_a_launcher_that_ends_before_it_trains(
+    tmp_path: Path,
+) -> None:
+    # An environment without set_state has no curriculum.
+    run = Run(
+        tmp_path,
+        PARAMS.replace("def set_state", "def forget"),
+        horizon=50,
+        record=os.devnull,
+        failing_worker="none",
+        curriculum={"g": {"iters": [3, 0], "range": [9.0, 10.0]}},
+    )
+    try:
+        # What an earlier launcher left says that it trains.
+        run.experiment.root.mkdir()
+        log = run.experiment.root / "launcher.log"
+        log.write_text(f"Training in {run.experiment.root}; stop with Ctrl-C.\n")
+        StatusWriter(run.experiment, LAUNCHER, Status).enter(Phase.TRAINING)
+        result = run.call("launch_training.sh", run.variables, "--detach")
+        assert result.returncode == 2
+        assert "has no set_state(state)" in result.stdout
+        assert result.stdout.endswith("error: nothing was started\n")
+        assert "Training in" not in result.stdout
+        assert "In the background" not in result.stdout
+        run.assert_nothing_is_left()
+    finally:
+        run.close()
+
+
 def test_service_that_keeps_failing_ends_the_run_with_its_error(
     tmp_path: Path,
 ) -> None:
@@ -134,8 +181,7 @@ def test_service_that_keeps_failing_ends_the_run_with_its_error(
         assert result.returncode == 2
         assert "RuntimeError: fails in one worker only" in result.stdout
         assert "collect_worker_1 failed 5 times without progress" in result.stderr
-        assert run.status("collect_worker_0", "worker_env_steps") > 0
+        assert run.worker(0).worker_env_steps > 0
         run.assert_nothing_is_left()
-        assert not daemontools.is_running(run.experiment)
     finally:
         run.close()

@@ -17,16 +17,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import imageio
 import numpy as np
 import psutil
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.end_to_end.harness import Run, read_scalars, wait_for
-from tfagents_system.experiment.directory import read_json
+from tests.end_to_end.harness import Run, check_video, read_scalars, wait_for
+from tfagents_system.experiment import run_file
 from tfagents_system.experiment.generations import list_generations
-from tfagents_system.launcher import daemontools
+from tfagents_system.experiment.services import LEARNER, REPLAY_SERVER, is_worker
+from tfagents_system.experiment.status_file import Phase
+from tfagents_system.launcher import run_lock
 from tfagents_system.learning import policy_export
 
 NUM_ITER = 400
@@ -109,10 +110,7 @@ def check_that_it_learns(run: Run) -> None:
     rows = run.env_steps
     assert rows >= WARM_UP_ROWS
     wait_for(
-        lambda: all(
-            run.status(f"collect_worker_{worker}", "policy_train_step") > 0
-            for worker in (0, 1)
-        ),
+        lambda: all(run.worker(worker).policy_train_step > 0 for worker in (0, 1)),
         "the workers to act with a newer policy",
     )
     before = run.env_steps
@@ -122,42 +120,59 @@ def check_that_it_learns(run: Run) -> None:
 def check_processes(run: Run) -> None:
     pids = run.pids()
     assert len(set(pids.values())) == len(run.services)
-    plan = read_json(run.experiment.run)["services"]
-    assert [service["name"] for service in plan] == run.services
-    for service in plan:
-        process = psutil.Process(pids[service["name"]])
-        assert sorted(process.cpu_affinity()) == sorted(service["cpus"])
+    planned = run_file.Run.load(run.experiment)
+    assert planned.names == run.services
+    for service in planned.services:
+        process = psutil.Process(pids[service.name])
+        assert sorted(process.cpu_affinity()) == sorted(service.cpus)
         parent = process.parent()
         assert parent is not None
         assert parent.name() == "supervise"
         environment = process.environ()
-        assert environment["OMP_NUM_THREADS"] == str(len(service["cpus"]))
-        if service["name"] == "learner":
-            assert f"in {len(service['cpus'])} shard(s)" in run.log("learner")
-        if service["name"].startswith("collect_worker"):
-            assert environment["SLURM_PROCID"] == service["name"][-1]
+        assert environment["OMP_NUM_THREADS"] == str(len(service.cpus))
+        if service.name == LEARNER:
+            assert f"in {len(service.cpus)} shard(s)" in run.log(LEARNER)
+        if is_worker(service.name):
+            assert environment["SLURM_PROCID"] == service.name[-1]
+
+
+def count_warm_ups(run: Run) -> int:
+    """Counts how often a worker began to act randomly."""
+    logs = [run.log(name) for name in run.services if is_worker(name)]
+    return sum(log.count(Phase.WARMING_UP.value) for log in logs)
 
 
 def check_kills(run: Run) -> None:
+    """What is in a joint checkpoint is never lost, and only its process restarts."""
+    wait_for(lambda: list_generations(run.experiment), "a joint checkpoint")
+    warm_ups = count_warm_ups(run)
     for name in run.services:
+        run.wait_until_training()
         before = run.pids()
-        env_steps = run.env_steps
+        env_steps, train_step = run.env_steps, run.train_step
+        acknowledged = list_generations(run.experiment)[0]
         os.kill(before[name], signal.SIGKILL)
         wait_for(run.is_replaced(name, before[name]), name)
         after = run.pids()
         others = [other for other in run.services if other != name]
         assert [after[o] for o in others] == [before[o] for o in others]
+        run.wait_until_training()
+        # Only what a process has since the checkpoint is lost with it.
+        kept = acknowledged.env_steps if name == REPLAY_SERVER else env_steps
+        assert run.env_steps >= kept
+        kept = acknowledged.train_step if name == LEARNER else train_step
+        assert run.train_step >= kept
         run.wait_for_progress()
-        if name != "replay_server":
-            assert run.env_steps >= env_steps
+    assert count_warm_ups(run) == warm_ups
     # supervise itself: its process must not be left beside a second one.
     before = run.pids()
-    learner = psutil.Process(before["learner"])
+    learner = psutil.Process(before[LEARNER])
     supervise = learner.parent()
     assert supervise is not None
     supervise.kill()
     wait_for(lambda: not learner.is_running(), "the learner to end with its supervise")
-    wait_for(run.is_replaced("learner", learner.pid), "a new learner")
+    wait_for(run.is_replaced(LEARNER, learner.pid), "a new learner")
+    run.wait_until_training()
     run.wait_for_progress()
 
 
@@ -177,7 +192,7 @@ def check_stop(run: Run) -> int:
 
 
 def check_resume(run: Run, step: int) -> None:
-    warm_ups = run.log("collect_worker_0").count("random actions")
+    warm_ups = count_warm_ups(run)
     env_steps = run.env_steps
     restores = run.log("learner").count("restored")
     run.start_launcher()
@@ -186,10 +201,11 @@ def check_resume(run: Run, step: int) -> None:
         "the learner to restore",
     )
     assert f"generation_{step:010d}" in run.log("learner").rsplit("restored", 1)[1]
-    wait_for(lambda: run.train_step > step, "more train steps")
-    run.wait_for_progress()
+    run.wait_until_training()
+    assert run.train_step >= step
     assert run.env_steps >= env_steps
-    assert run.log("collect_worker_0").count("random actions") == warm_ups
+    run.wait_for_progress()
+    assert count_warm_ups(run) == warm_ups
     # A second launcher on the same experiment is refused.
     second = run.call("launch_training.sh", run.variables)
     assert second.returncode == 2
@@ -200,16 +216,16 @@ def check_power_cut(run: Run) -> None:
     """All at once, and the newest checkpoint is damaged on top of it."""
     wait_for(lambda: len(list_generations(run.experiment)) == 2, "two checkpoints")
     assert run.launcher is not None
-    for pid in (run.launcher.pid, *daemontools.lock_holders(run.experiment)):
+    for pid in (run.launcher.pid, *run_lock.lock_holders(run.experiment)):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     run.launcher.wait()
-    wait_for(lambda: not daemontools.is_running(run.experiment), "the end of all")
+    wait_for(lambda: not run_lock.is_running(run.experiment), "the end of all")
     newest, previous = list_generations(run.experiment)
     assert newest.episodes >= previous.episodes
     (chunks,) = newest.path.glob("replay/*/chunks.tfrecord")
     chunks.write_bytes(chunks.read_bytes()[:-1])
-    warm_ups = run.log("collect_worker_0").count("random actions")
+    warm_ups = count_warm_ups(run)
     restores = run.log("learner").count("restored")
     run.start_launcher()
     wait_for(
@@ -218,11 +234,12 @@ def check_power_cut(run: Run) -> None:
     )
     assert previous.path.name in run.log("learner").rsplit("restored", 1)[1]
     assert f"damaged checkpoint {newest.path}" in run.output.read_text()
-    wait_for(lambda: run.status("replay_server", "state") == "serving", "the replay")
+    run.wait_until_training()
+    assert run.train_step >= previous.train_step
+    assert run.env_steps >= previous.env_steps
     wait_for(lambda: run.env_steps > previous.env_steps, "more rows")
-    wait_for(lambda: run.train_step > previous.train_step, "more train steps")
     run.wait_for_progress()
-    assert run.log("collect_worker_0").count("random actions") == warm_ups
+    assert count_warm_ups(run) == warm_ups
 
 
 def check_done(run: Run) -> None:
@@ -231,9 +248,8 @@ def check_done(run: Run) -> None:
     assert run.experiment.done.exists()
     run.assert_nothing_is_left()
     for worker in (0, 1):
-        assert (
-            run.status(f"collect_worker_{worker}", "eval_train_step") == NUM_ITER * 20
-        )
+        assert run.worker(worker).phase is Phase.FINISHED
+        assert run.worker(worker).eval_train_step == NUM_ITER * 20
     kept = policy_export.list_checkpoints(run.experiment)
     newest = [f"policy_checkpoint_{step:010d}" for step in range(6400, 8001, 400)]
     assert kept[-5:] == newest
@@ -316,10 +332,7 @@ def check_evaluation(run: Run) -> None:
     assert report["num_episodes"] == len(report["episodes"]) == 2
     for episode in report["episodes"]:
         assert 0 < episode["length"] <= HORIZON
-        frames = np.stack(imageio.mimread(episode["video"], memtest=False))
-        assert len(frames) > 5
-        changes = np.abs(np.diff(frames.astype(int), axis=0)).max()
-        assert changes > 50, "nothing moves in the video"
+        check_video(episode["video"], min_frames=6)
     text = subprocess.run(
         [*command, "--checkpoint", "policy_checkpoint_0000008000", "--no_video"],
         cwd=REPOSITORY,

@@ -29,10 +29,12 @@ def test_tutorial(tmp_path: Path) -> None:
         run.close()
     status = run.call("scripts/status.sh", run.variables).stdout
     assert "friction" in status
-    assert run.status("collect_worker_0", "curriculum") == {
+    worker = run.worker()
+    assert worker.curriculum == {
         "friction": pytest.approx(0.1),
         "wind": pytest.approx(0.5),
     }
     # Random actions come to less than 0, the best policy to less than 100.
-    assert run.status("collect_worker_0", "eval_return") > 50
+    assert worker.eval_return is not None
+    assert worker.eval_return > 50
     assert episode["episode_return"] > 50

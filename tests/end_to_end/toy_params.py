@@ -13,6 +13,7 @@ from tfagents_system.environments import loaders
 from tfagents_system.train_params_base import TrainParamsBase
 
 SIZE = 32
+MAX_STEPS = 20
 SPECS: dict[str, Any] = {
     "bare": array_spec.ArraySpec((2,), np.float32),
     "dict": {
@@ -25,7 +26,7 @@ SPECS: dict[str, Any] = {
 
 
 class Point(py_environment.PyEnvironment):
-    """A point on [-1, 1] that shall go to 0; it must not be stepped after its end."""
+    """A point on [-1, 1] that should go to 0; it must not be stepped after its end."""
 
     def __init__(self, kind: str, seed: int | None) -> None:
         super().__init__(handle_auto_reset=False)
@@ -58,7 +59,7 @@ class Point(py_environment.PyEnvironment):
         if self._is_successful():
             self._has_ended = True
             return ts.termination(self._observe(), reward)
-        if self._num_steps == 20:
+        if self._num_steps == MAX_STEPS:
             self._has_ended = True
             return ts.truncation(self._observe(), reward)
         return ts.transition(self._observe(), reward)
@@ -67,7 +68,7 @@ class Point(py_environment.PyEnvironment):
         return abs(self._position) < 0.1
 
     def _observe(self) -> Any:
-        vector = np.array([self._position, self._num_steps / 20], np.float32)
+        vector = np.array([self._position, self._num_steps / MAX_STEPS], np.float32)
         if self._kind == "dict":
             flag = np.array(self._is_successful(), np.int32)
             return {"obs": vector, "aux": {"successful": flag}}
@@ -78,9 +79,13 @@ class Point(py_environment.PyEnvironment):
         return vector
 
     def render(self, mode: str = "rgb_array") -> Any:
-        """Returns a picture with a white column where the point is."""
+        """Returns a picture with a white column where the point is.
+
+        Below it a bar grows with time: something moves even if the point does not.
+        """
         picture = np.zeros((SIZE, SIZE, 3), np.uint8)
         picture[:, int((self._position + 1) / 2 * (SIZE - 1))] = 255
+        picture[-SIZE // 8 :, : SIZE * self._num_steps // MAX_STEPS] = 255
         return picture
 
 

@@ -3,85 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from tf_agents.environments import (
-    batched_py_environment,
-    py_environment,
-    suite_gym,
-    suite_pybullet,
-    wrappers,
-)
+from tf_agents.environments import py_environment, suite_gym, suite_pybullet, wrappers
 from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
-from tfagents_system.environments import standard
+from tests.environments.toy_envs import (
+    CountingEnv,
+    EnvParams,
+    last_time_step,
+    make_env,
+    make_falling_cartpole,
+)
+from tfagents_system.environments import hooks, standard
 from tfagents_system.errors import UserError
-from tfagents_system.train_params_base import TrainParamsBase
-
-
-class EnvParams(TrainParamsBase):
-    """Builds what it is given."""
-
-    def __init__(self, make: Callable[..., Any], horizon: int = 1000) -> None:
-        super().__init__({"horizon": horizon})
-        self.make = make
-
-    def env_ctor(self, seed: int | None = None, *args: Any, **kwargs: Any) -> Any:
-        return self.make()
-
-
-class CountingEnv(py_environment.PyEnvironment):
-    """Float64 throughout; never ends, never resets itself; counts its steps."""
-
-    def __init__(self, terminal_at: int | None = None) -> None:
-        super().__init__(handle_auto_reset=False)
-        self.steps = 0
-        self.terminal_at = terminal_at
-        self.last_action: Any = None
-        self.state: dict[str, Any] = {}
-
-    def observation_spec(self) -> Any:
-        return array_spec.ArraySpec((2,), np.float64, "observation")
-
-    def action_spec(self) -> Any:
-        return array_spec.BoundedArraySpec((1,), np.float64, -1.0, 1.0, "action")
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        self.state.update(state)
-
-    def _observation(self) -> NDArray[Any]:
-        return np.array([self.steps, 0.5])
-
-    def _reset(self) -> ts.TimeStep:
-        self.steps = 0
-        return ts.restart(self._observation())
-
-    def _step(self, action: Any) -> ts.TimeStep:
-        self.steps += 1
-        self.last_action = action
-        if self.steps == self.terminal_at:
-            return ts.termination(self._observation(), 1.0)
-        return ts.transition(self._observation(), 1.0)
-
-
-def last_time_step(env: py_environment.PyEnvironment) -> tuple[ts.TimeStep, int]:
-    """Runs one episode with a constant action; returns its end and length."""
-    action = np.zeros(env.action_spec().shape, np.float32)
-    time_step = env.reset()
-    length = 0
-    while not time_step.is_last():
-        time_step = env.step(action)
-        length += 1
-    return time_step, length
-
-
-def make_env(make: Callable[..., Any], horizon: int = 1000) -> Any:
-    """Builds an environment as a worker does."""
-    return standard.make_collect_env(EnvParams(make, horizon), worker=0, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -132,17 +70,18 @@ def test_float64_becomes_float32_and_actions_go_back() -> None:
     time_step = env.step(np.array([0.25], np.float32))
     assert time_step.observation.dtype == np.float32
     assert time_step.reward.dtype == time_step.discount.dtype == np.float32
-    inner = standard.unwrap(env)
+    inner = hooks.unwrap(env)
     assert inner.last_action.dtype == np.float64
 
 
 def test_infinite_bounds_stay_bounds_of_float32() -> None:
-    env = CountingEnv()
-    bounded = array_spec.BoundedArraySpec((2,), np.float64, -np.inf, [np.inf, 1.0])
-    env.observation_spec = lambda: bounded  # type: ignore[method-assign]
+    class Bounded(CountingEnv):
+        def observation_spec(self) -> Any:
+            return array_spec.BoundedArraySpec((2,), np.float64, -np.inf, [np.inf, 1.0])
+
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        spec = make_env(lambda: env).observation_spec()
+        spec = make_env(Bounded).observation_spec()
     assert spec.dtype == spec.maximum.dtype == np.float32
     assert spec.maximum.tolist() == [np.finfo(np.float32).max, 1.0]
 
@@ -150,83 +89,57 @@ def test_infinite_bounds_stay_bounds_of_float32() -> None:
 def test_set_state_reaches_the_users_environment() -> None:
     env = make_env(CountingEnv)
     env.set_state({"mass": 2.0})
-    assert standard.unwrap(env).state == {"mass": 2.0}
+    assert hooks.unwrap(env).state == {"mass": 2.0}
 
 
-@pytest.mark.parametrize("style", ["positional", "keyword", "absent"])
-def test_env_ctor_gets_the_seed_in_every_style(style: str) -> None:
-    got: list[Any] = []
+class LastAtReset(CountingEnv):
+    """Says that each episode is over when it begins."""
 
-    class Named(EnvParams):
-        def collect_env_args_kwargs(self) -> Any:
-            return ("name",), {"size": 3}
-
-    class Positional(Named):
-        def env_ctor(self, seed: Any = None, *args: Any, **kwargs: Any) -> Any:
-            got.append((seed, args, kwargs))
-            return CountingEnv()
-
-    class Keyword(Named):
-        def env_ctor(self, *args: Any, **kwargs: Any) -> Any:
-            got.append((kwargs.pop("seed"), args, kwargs))
-            return CountingEnv()
-
-    class Absent(Named):
-        def env_ctor(self, name: str, size: int = 0) -> Any:  # type: ignore[override]
-            got.append((9, (name,), {"size": size}))
-            return CountingEnv()
-
-    kind = {"positional": Positional, "keyword": Keyword, "absent": Absent}[style]
-    standard.make_collect_env(kind(CountingEnv), worker=2, seed=9)
-    assert got == [(9, ("name",), {"size": 3})]
+    def _reset(self) -> ts.TimeStep:
+        return ts.termination(super()._reset().observation, 0.0)
 
 
-def test_eval_hook_gets_worker_and_the_users_collect_env() -> None:
-    got: list[Any] = []
+class FirstAtStep(CountingEnv):
+    """Begins again without having said that the episode was over."""
 
-    class Hooked(EnvParams):
-        def eval_env_args_kwargs(self, *args: Any, **kwargs: Any) -> Any:
-            got.append(kwargs)
-            return (), {}
-
-    params = Hooked(CountingEnv)
-    env = standard.make_collect_env(params, worker=3, seed=0)
-    standard.make_eval_env(params, 3, 0, env)
-    assert got[0]["id"] == 3
-    assert got[0]["collect_env"] is standard.unwrap(env)
-    standard.make_eval_env(params, 0, 0)  # As run.py: the hook gets one all the same.
-    assert isinstance(got[1]["collect_env"], CountingEnv)
+    def _step(self, action: Any) -> ts.TimeStep:
+        return ts.restart(super()._step(action).observation)
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: None, "must return a tf_agents PyEnvironment, .* got NoneType"),
-        (
-            lambda: batched_py_environment.BatchedPyEnvironment([CountingEnv()]),
-            "one environment, not a batch",
-        ),
-    ],
-)
-def test_what_is_no_environment_is_refused(make: Any, message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        make_env(make)
+class AutoReset(py_environment.PyEnvironment):
+    """Lets the base class reset it after a last time step."""
+
+    def __init__(self) -> None:
+        super().__init__(handle_auto_reset=True)
+        self._inner = CountingEnv(terminal_at=3)
+
+    def observation_spec(self) -> Any:
+        return self._inner.observation_spec()
+
+    def action_spec(self) -> Any:
+        return self._inner.action_spec()
+
+    def _reset(self) -> ts.TimeStep:
+        return self._inner.reset()
+
+    def _step(self, action: Any) -> ts.TimeStep:
+        return self._inner.step(action)
 
 
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        (array_spec.ArraySpec((1,), np.float32), "continuous bounded"),
-        (array_spec.BoundedArraySpec((), np.int64, 0, 3), "continuous bounded"),
-        (array_spec.BoundedArraySpec((1,), np.float32, -np.inf, 1.0), "finite"),
-        (array_spec.BoundedArraySpec((1,), np.float32, 1.0, 1.0), "below its maximum"),
-    ],
-)
-def test_action_space_that_sac_cannot_use_is_refused(spec: Any, message: str) -> None:
-    env = make_env(CountingEnv)
-    env._action_spec = spec
-    with pytest.raises(UserError, match=message):
-        standard.check_spaces(env)
+def test_time_steps_that_would_make_a_worker_spin_are_refused() -> None:
+    with pytest.raises(UserError, match=r"returned a last time step \(at reset\)"):
+        make_env(LastAtReset).reset()
+    env = make_env(FirstAtStep)
+    env.reset()
+    with pytest.raises(UserError, match=r"a first time step .*\(at step 1 of"):
+        env.step(np.zeros(1, np.float32))
+
+
+def test_an_environment_that_resets_itself_has_whole_episodes() -> None:
+    env = make_env(AutoReset)
+    for _ in range(3):
+        time_step, steps = last_time_step(env)
+        assert (time_step.discount, steps) == (0, 3)
 
 
 class BrokenEnv(CountingEnv):
@@ -262,7 +175,7 @@ def test_what_would_damage_the_training_is_refused(
     observation: Any, reward: Any, discount: float, message: str
 ) -> None:
     broken = ts.TimeStep(ts.StepType.MID, reward, discount, observation)
-    env = standard.make_collect_env(EnvParams(lambda: BrokenEnv(broken)), 0, 0)
+    env = hooks.make_collect_env(EnvParams(lambda: BrokenEnv(broken)), 0, 0)
     env.reset()
     action = np.zeros(1, np.float32)
     env.step(action)
@@ -293,3 +206,14 @@ def test_history_wrapper_works(with_actions: bool) -> None:
     # A new episode has nothing of the old one.
     again = env.reset().observation
     assert not (again["observation"] if with_actions else again)[:2].any()
+
+
+def test_an_episode_follows_from_seed_and_number() -> None:
+    env = make_env(lambda: suite_gym.load("Pendulum-v1"))
+    first: dict[tuple[int, int], tuple[float, ...]] = {}
+    for seed, episode in ((0, 0), (0, 1), (1, 0), (0, 0)):
+        standard.seed_episode(env, seed, episode)
+        observation = tuple(env.reset().observation)
+        assert first.setdefault((seed, episode), observation) == observation
+    assert len(set(first.values())) == 3
+    standard.seed_episode(make_env(make_falling_cartpole), 0, 0)  # Cannot be seeded.

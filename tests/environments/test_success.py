@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,7 @@ from tf_agents.trajectories import time_step as ts
 
 from tfagents_system.acting import episode, evaluation
 from tfagents_system.algorithm.packed_variables import PackedVariables
-from tfagents_system.environments import standard
-from tfagents_system.experiment.directory import Experiment, write_json
-from tfagents_system.experiment.progress import read_progress
+from tfagents_system.environments.standard import StandardEnvironment
 
 
 class Goal(py_environment.PyEnvironment):
@@ -83,7 +80,7 @@ class Still:
     ],
 )
 def test_flag_is_read_at_the_end(info: Any, aux: int, expected: bool) -> None:
-    env = standard.StandardEnvironment(Goal(info, aux), horizon=10)
+    env = StandardEnvironment(Goal(info, aux), horizon=10)
     assert episode.run_episode(env, Still()).is_success is expected
 
 
@@ -103,14 +100,3 @@ def test_rate_is_a_fraction_of_those_that_say() -> None:
     summary = evaluation.summarize(results)
     assert summary.success_rate == 0.25
     assert "success 25%" in str(summary)
-
-
-def test_progress_shows_the_rate_where_there_is_one(tmp_path: Path) -> None:
-    experiment = Experiment(tmp_path)
-    names = ["learner", "replay_server", "collect_worker_0", "collect_worker_1"]
-    status: dict[str, Any] = {"train_success_rate": None, "eval_success_rate": None}
-    write_json(experiment.status("collect_worker_0"), status)
-    assert "success" not in read_progress(experiment, names).line(0)
-    status["train_success_rate"] = 0.5
-    write_json(experiment.status("collect_worker_1"), status)
-    assert "success train 0.5 eval -" in read_progress(experiment, names).line(0)

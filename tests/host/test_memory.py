@@ -51,27 +51,28 @@ def test_estimate_is_what_reverb_takes(tmp_path: Path) -> None:
         import numpy as np, psutil, reverb, tensorflow as tf
         from tfagents_system.algorithm.specs import Specs
         from tfagents_system.dataflow import rate_limiter, replay, rows
+        from tfagents_system.dataflow.n_step import NStep
         from tfagents_system.host import memory, ports
 
         codec = rows.RowCodec(Specs(
             tf.TensorSpec((28,), tf.float32), tf.TensorSpec((8,), tf.float32)))
-        port = ports.choose_port({})
+        port = ports.choose_port()
         count = 80_000
         server = reverb.Server(
             replay.make_tables(codec, rate_limiter.Pacing(count, 1, 1.0, 1e15)),
             port=port,
             checkpointer=reverb.checkpointers.DefaultCheckpointer(sys.argv[1]))
         writer = replay.ExperienceWriter(
-            replay.connect(port), codec, np.random.default_rng(0))
+            replay.connect(port), codec, NStep(), np.random.default_rng(0), print)
         rng = np.random.default_rng(0)
         process = psutil.Process()
         before = None
         for index in range(count + 8_000):
             row = (rng.standard_normal(codec.columns[0].shape[0]).astype(np.float32),)
-            writer.write(row, print)
+            writer.write(row)
             if index == 8_000:
                 before = process.memory_info().rss
-        writer.flush(print)
+        writer.flush()
         taken = process.memory_info().rss - before
         estimate = memory.replay_bytes(
             count - 8_000, codec.bytes_per_row, codec.rows_per_item)
@@ -87,3 +88,9 @@ def test_estimate_is_what_reverb_takes(tmp_path: Path) -> None:
     ).stdout
     taken, estimate = map(int, output.split()[-2:])
     assert 0.6 < taken / estimate < 1.3
+
+
+def test_a_full_replay_takes_its_rows_and_a_share_of_an_items_overhead() -> None:
+    overhead = memory.OVERHEAD_BYTES_PER_ITEM
+    assert memory.replay_bytes(1000, 100, 1) == 1000 * (100 + overhead)
+    assert memory.replay_bytes(1000, 100, 8) == 1000 * (100 + overhead // 8)

@@ -1,28 +1,39 @@
-"""What the launcher says of a run, from the status files of its processes."""
+"""Watching a run: what the launcher shows of it, and when it is over."""
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
+import os
+import signal
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tfagents_system.errors import UserError
-from tfagents_system.experiment.directory import Experiment, write_json
-from tfagents_system.experiment.progress import read_progress
-from tfagents_system.launcher.watch import (
-    MAX_FAILURES_WITHOUT_PROGRESS,
-    MAX_RESTARTS_WITHOUT_PROGRESS,
-    Watch,
+from tests.launcher.conftest import (
+    NAMES,
+    SLEEP,
+    fail,
+    make_environment,
+    start,
+    write_script,
+    write_status,
 )
-
-NAMES = ["replay_server", "learner", "collect_worker_0", "collect_worker_1"]
+from tests.waiting import wait_for
+from tfagents_system.errors import UserError
+from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.progress import read_progress
+from tfagents_system.experiment.status_file import Phase
+from tfagents_system.launcher import daemontools, run_lock, watch
+from tfagents_system.launcher.crash_limit import MAX_FAILURES_WITHOUT_PROGRESS
+from tfagents_system.launcher.watch import Watch, have_workers_finished
+from tfagents_system.launcher.wording import progress_line
 
 
 @pytest.fixture
 def experiment(tmp_path: Path) -> Experiment:
-    """Returns an experiment whose processes have just got on."""
+    """Returns an experiment whose processes have just made progress."""
     experiment = Experiment(tmp_path)
     for name in NAMES:
         write_status(experiment, name, progress_at=time.time())
@@ -37,101 +48,156 @@ def begin_watch(experiment: Experiment) -> Watch:
     return watch
 
 
-def write_status(experiment: Experiment, name: str, **fields: Any) -> None:
-    write_json(experiment.status(name), {"state": "working", **fields})
-
-
-def start(experiment: Experiment, name: str) -> None:
-    """Counts one more start of a service, as its run script does."""
-    folder = experiment.service(name)
-    (folder / "log" / "main").mkdir(parents=True, exist_ok=True)
-    with (folder / "starts").open("a") as starts:
-        starts.write("0\n")
-    experiment.service_log(name).write_text(f"the last words of {name}\n")
-
-
-def fail(experiment: Experiment, name: str) -> None:
-    """Lets a service end with an error and be restarted."""
-    with (experiment.service(name) / "failures").open("a") as failures:
-        failures.write("0\n")
-    start(experiment, name)
-
-
-def test_one_failing_worker_is_given_up_though_the_others_get_on(
+def test_one_failing_worker_is_given_up_though_the_others_get_further(
     experiment: Experiment, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watch = begin_watch(experiment)
+    watched = begin_watch(experiment)
     for step in range(1, MAX_FAILURES_WITHOUT_PROGRESS + 1):
-        watch.poll()
+        watched.poll()
         write_status(experiment, "learner", train_step=step)
         write_status(experiment, "collect_worker_0", worker_env_steps=step)
         fail(experiment, "collect_worker_1")
     with pytest.raises(UserError, match="collect_worker_1 failed 5 times"):
-        watch.poll()
+        watched.poll()
     assert "the last words of collect_worker_1" in capsys.readouterr().out
 
 
-def test_a_learner_that_fails_at_one_step_again_and_again_is_given_up(
-    experiment: Experiment,
+def test_each_restart_is_shown_once(
+    experiment: Experiment, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watch = begin_watch(experiment)
-    write_status(experiment, "learner", train_step=150)
-    watch.poll()
-    for _ in range(MAX_FAILURES_WITHOUT_PROGRESS):
-        for train_step in (100, 150):  # From its checkpoint on.
-            write_status(experiment, "learner", train_step=train_step)
-            watch.poll()
-        fail(experiment, "learner")
-    with pytest.raises(UserError, match="learner failed 5 times without progress"):
-        watch.poll()
-
-
-def test_a_service_that_is_killed_at_once_again_and_again_is_given_up(
-    experiment: Experiment,
-) -> None:
-    watch = begin_watch(experiment)
-    for _ in range(MAX_RESTARTS_WITHOUT_PROGRESS):
-        watch.poll()
-        start(experiment, "replay_server")
-    with pytest.raises(UserError, match="replay_server ended 20 times"):
-        watch.poll()
-
-
-def test_a_service_that_gets_on_between_its_restarts_is_not_given_up(
-    experiment: Experiment,
-) -> None:
-    watch = begin_watch(experiment)
-    for step in range(1, 30):
-        fail(experiment, "replay_server")
-        write_status(experiment, "replay_server", env_steps=step)
-        watch.poll()
+    watched = begin_watch(experiment)
+    watched.poll()
+    capsys.readouterr()
+    start(experiment, "learner")
+    watched.poll()
+    watched.poll()
+    log = experiment.service_log("learner")
+    assert capsys.readouterr().out == (
+        f"learner ended and was restarted (1 so far); its log: {log}\n"
+    )
 
 
 def test_no_progress_becomes_visible(
     experiment: Experiment, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watch = begin_watch(experiment)
-    watch.poll()
-    assert "NO PROGRESS" not in read_progress(experiment, NAMES).line(0)
-    for name in NAMES:
+    watched = begin_watch(experiment)
+    watched.poll()
+    assert "NO PROGRESS" not in progress_line(read_progress(experiment, NAMES), 0)
+    for name in NAMES[:-1]:
         write_status(experiment, name, progress_at=time.time() - 420)
-    watch.poll()
-    assert "NO PROGRESS FOR 7 MIN" in read_progress(experiment, NAMES).line(0)
+    experiment.status(NAMES[-1]).unlink()
+    watched.poll()
+    line = progress_line(read_progress(experiment, NAMES), 0)
+    assert line.startswith("NO PROGRESS FOR 7 MIN | training | ")
     output = capsys.readouterr().out
-    assert "error: no progress for 7 min; what the processes do:" in output
-    assert "learner: working; log: " in output
-    watch.poll()  # Not again a second later.
+    assert "error: no progress for 7 min; what each process is doing:" in output
+    assert "learner: training; log: " in output
+    assert "collect_worker_1: not started; log: " in output
+    watched.poll()  # Not again a second later.
     assert "error: no progress" not in capsys.readouterr().out
 
 
 def test_a_problem_that_training_survives_is_shown_until_it_is_over(
     experiment: Experiment, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watch = begin_watch(experiment)
+    watched = begin_watch(experiment)
     write_status(experiment, "learner", problem="no checkpoint: disk full")
-    watch.poll()
+    watched.poll()
     assert "error: no checkpoint: disk full\n" in capsys.readouterr().out
-    assert "no checkpoint: disk full | " in read_progress(experiment, NAMES).line(0)
+    line = progress_line(read_progress(experiment, NAMES), 0)
+    assert line.startswith("no checkpoint: disk full | ")
     write_status(experiment, "learner", problem="")
-    watch.poll()
+    watched.poll()
     assert "Saved again." in capsys.readouterr().out
+
+
+def test_workers_have_finished_when_each_is_in_that_phase(
+    experiment: Experiment,
+) -> None:
+    assert not have_workers_finished(experiment, NAMES)
+    write_status(experiment, "collect_worker_0", Phase.FINISHED)
+    assert not have_workers_finished(experiment, NAMES)
+    write_status(experiment, "collect_worker_1", Phase.FINISHED)
+    assert have_workers_finished(experiment, NAMES)
+
+
+def test_only_the_phase_says_that_a_worker_has_finished(experiment: Experiment) -> None:
+    """Not what people read: a failure text, or a field of an earlier version."""
+    names = ["learner", "collect_worker_0"]
+    for phase in set(Phase) - {Phase.FINISHED}:
+        write_status(
+            experiment,
+            "collect_worker_0",
+            phase,
+            failure="finished",
+            state="finished",
+        )
+        assert not have_workers_finished(experiment, names), phase
+    write_status(
+        experiment, "collect_worker_0", Phase.FINISHED, failure="RuntimeError: broken"
+    )
+    assert have_workers_finished(experiment, names)
+    experiment.status("collect_worker_0").write_text('{"state": "finished"}')
+    assert not have_workers_finished(experiment, names)
+    experiment.status("collect_worker_0").unlink()
+    assert not have_workers_finished(experiment, names)
+
+
+def svscan_pids(experiment: Experiment) -> list[int]:
+    """Returns the pids of the svscan processes of a run."""
+    pids = []
+    for pid in run_lock.lock_holders(experiment):
+        with contextlib.suppress(FileNotFoundError):  # It has just ended.
+            if Path(f"/proc/{pid}/comm").read_text() == "svscan\n":
+                pids.append(pid)
+    return pids
+
+
+def test_a_run_is_over_when_the_workers_have_evaluated_the_final_policy(
+    experiment: Experiment, lock: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "POLL_SECS", 0.05)
+    worker = "collect_worker_0"
+    write_script(experiment.service(worker) / "run", SLEEP)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        run = pool.submit(
+            watch.watch_until_done, experiment, [worker], make_environment(), lock
+        )
+        wait_for(lambda: daemontools.pid_of(experiment, worker))
+        # A svscan that is killed is started again; supervise does without it.
+        pid = daemontools.pid_of(experiment, worker)
+        (svscan,) = svscan_pids(experiment)
+        os.kill(svscan, signal.SIGKILL)
+        wait_for(lambda: svscan_pids(experiment) not in ([], [svscan]))
+        assert daemontools.pid_of(experiment, worker) == pid
+        experiment.mark_done(5)
+        assert not run.done()
+        write_status(experiment, worker, Phase.FINISHED)
+        run.result(20)
+    assert svscan_pids(experiment) == []
+    # Stopping the services is for the caller.
+    assert daemontools.pid_of(experiment, worker) == pid
+
+
+def test_a_run_ends_when_a_service_keeps_failing(
+    experiment: Experiment, lock: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "POLL_SECS", 0.05)
+    write_script(
+        experiment.service("learner") / "run",
+        "echo 0 >>starts\necho 0 >>failures\nexit 1",
+    )
+    with pytest.raises(UserError, match="learner failed 5 times without progress"):
+        watch.watch_until_done(experiment, ["learner"], make_environment(), lock)
+    assert svscan_pids(experiment) == []
+
+
+def test_workers_that_take_too_long_to_finish_are_not_waited_for(
+    experiment: Experiment, lock: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "POLL_SECS", 0.05)
+    monkeypatch.setattr(watch, "FINAL_EVALUATION_SECS", 0.2)
+    write_script(experiment.service("collect_worker_0") / "run", SLEEP)
+    experiment.mark_done(5)
+    watch.watch_until_done(experiment, ["collect_worker_0"], make_environment(), lock)
+    assert not have_workers_finished(experiment, ["collect_worker_0"])

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tests.agents import trained_variables
-from tfagents_system.algorithm import sac
 from tfagents_system.algorithm.specs import Specs
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.errors import NotSaved, UserError
+from tfagents_system.learning.build import build_agent
 from tfagents_system.one_process import checkpoints
 from tfagents_system.one_process.checkpoints import Checkpoints
 from tfagents_system.one_process.ring_buffer import RingBuffer
@@ -25,7 +25,7 @@ class Saved:
     """An agent, a replay, and their checkpoints."""
 
     def __init__(self, folder: Path, params: Any, specs: Specs) -> None:
-        self.agent = sac.build_agent(params, specs)
+        self.agent = build_agent(params, specs)
         self._codec = RowCodec(specs)
         self.buffer = RingBuffer(self._codec, CAPACITY)
         self.checkpoints = Checkpoints(folder, self.agent, self.buffer, KEPT)
@@ -35,7 +35,7 @@ class Saved:
         for _ in range(num_rows):
             number = self.buffer.num_added
             state = np.full(3, number, np.float32)
-            self.buffer.add(self._codec.pack(state, [0.0], 0.0, 1.0, state))
+            self.buffer.append(self._codec.pack(state, [0.0], 0.0, 1.0, state))
         self.agent._log_alpha.assign_add(1.0)
 
     def save(self, iteration: int) -> None:

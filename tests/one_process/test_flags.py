@@ -54,7 +54,7 @@ def test_unknown_flags_are_kept_for_the_algorithm() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("--polcy_lr 1e-3", "--polcy_lr is no flag; did you mean --policy_lr?"),
+        ("--polcy_lr 1e-3", "unknown flag --polcy_lr; did you mean --policy_lr?"),
         ("--batchsize 3", "did you mean --batch_size?"),
         ("stray", "stray belongs to no flag"),
         ("--my_flag 1 2", "2 belongs to no flag"),

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
+from tf_agents.trajectories import time_step as ts
 
 from tfagents_system.algorithm.specs import Specs
+from tfagents_system.dataflow.n_step import NStep
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.one_process.ring_buffer import RingBuffer
 
@@ -29,7 +31,7 @@ def filled(codec: RowCodec, capacity: int, count: int) -> RingBuffer:
     """Returns a buffer to which so many rows were added."""
     buffer = RingBuffer(codec, capacity)
     for number in range(count):
-        buffer.add(row(codec, number))
+        buffer.append(row(codec, number))
     return buffer
 
 
@@ -70,7 +72,28 @@ def test_what_was_read_can_be_written() -> None:
     assert copy.num_added == 17
     for mine, theirs in zip(copy.read(7, 17), buffer.read(7, 17)):
         np.testing.assert_array_equal(mine, theirs)
-    copy.add(row(codec, 17))
-    buffer.add(row(codec, 17))
+    copy.append(row(codec, 17))
+    buffer.append(row(codec, 17))
     for mine, theirs in zip(copy.read(8, 18), buffer.read(8, 18)):
         np.testing.assert_array_equal(mine, theirs)
+
+
+def test_env_steps_become_n_step_transitions() -> None:
+    codec = RowCodec(SPECS)
+    buffer = RingBuffer(codec, 10, NStep(2, gamma=0.5))
+
+    def observe(number: int) -> Any:
+        return {"a": np.full(2, number, np.float32), "b": np.uint8(number)}
+
+    time_step = ts.restart(observe(0))
+    for number, step in enumerate((ts.transition, ts.transition, ts.termination), 1):
+        following = step(observe(number), float(number))
+        buffer.add(time_step, np.zeros(1, np.float32), following)
+        # One step behind, until the episode ends.
+        assert buffer.num_added == (0, 1, 3)[number - 1]
+        time_step = following
+    batch = codec.unpack(tuple(tf.constant(c) for c in buffer.read(0, 3)))
+    assert batch.time_step.observation["b"].numpy().tolist() == [0, 1, 2]
+    assert batch.next_time_step.observation["b"].numpy().tolist() == [2, 3, 3]
+    assert batch.next_time_step.reward.numpy().tolist() == [2.0, 3.5, 3.0]
+    assert batch.next_time_step.discount.numpy().tolist() == [0.5, 0.0, 0.0]

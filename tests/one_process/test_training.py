@@ -5,23 +5,27 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from threadpoolctl import threadpool_info
 
-from tests.conftest import REPOSITORY
+from tests.conftest import PENDULUM_PARAMS, REPOSITORY
 from tests.end_to_end.harness import read_scalars
 from tests.test_docs import code_blocks
 from tfagents_system.algorithm import sac
 from tfagents_system.errors import UserError
 from tfagents_system.one_process import training
 from tfagents_system.one_process.trainer import Trainer
+from tfagents_system.train_params_base import TrainParamsBase
 
 PAGE = REPOSITORY / "docs" / "one_process.md"
+WRITTEN_BEFORE = REPOSITORY / "tests" / "experiment" / "written_before"
 SHORT = {
     "env": "Pendulum-v1",
     "hidden": [16],
@@ -119,6 +123,188 @@ def test_a_params_file_sets_the_loop_and_its_flags_win(
     assert kwargs["episodes_per_eval"] == 2
     with pytest.raises(UserError, match=r"--tau: TrainParams of .* does not read it"):
         training.train(tmp_path / "other", {**given, "tau": 0.1})
+
+
+class Remembering(Trainer):
+    """The trainer that `train` made last is `last`."""
+
+    last: Remembering
+
+    def run(self) -> None:
+        Remembering.last = self
+        super().run()
+
+
+class Idle(Remembering):
+    """Trains nothing."""
+
+    def run(self) -> None:
+        Remembering.last = self
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns the log directory of a training of 60 iterations; copy it."""
+    logdir = tmp_path_factory.mktemp("trained")
+    assert training.train(logdir, SHORT)
+    return logdir
+
+
+def test_a_learning_rate_edited_in_the_snapshot_is_applied_and_moments_come_back(
+    trained: Path, tmp_path: Path
+) -> None:
+    agents = {}
+    for name in ("as it was", "edited"):
+        logdir = shutil.copytree(trained, tmp_path / name)
+        if name == "edited":
+            with (logdir / "params.py").open("a") as file:
+                file.write(
+                    "    def __init__(self, env_config):\n"
+                    "        super().__init__(env_config)\n"
+                    "        self.critic_learning_rate = 0.125\n"
+                )
+        assert training.train(logdir, {"iterations": 61}, Remembering)
+        agents[name] = Remembering.last.agent
+    before, edited = agents.values()
+    assert float(before._critic_optimizer.learning_rate) == pytest.approx(3e-4)
+    assert float(edited._critic_optimizer.learning_rate) == 0.125
+    assert float(edited._actor_optimizer.learning_rate) == pytest.approx(3e-4)
+    # After one more step from the same weights the moments are still the same.
+    assert int(edited._critic_optimizer.iterations) == 41
+    for one, two in zip(
+        before._critic_network_1.trainable_variables,
+        edited._critic_network_1.trainable_variables,
+    ):
+        for moment in ("m", "v"):
+            np.testing.assert_array_equal(
+                before._critic_optimizer.get_slot(one, moment),
+                edited._critic_optimizer.get_slot(two, moment),
+            )
+        assert not np.allclose(one, two, atol=0.01)
+
+
+def test_normalization_cannot_be_switched_on_resume(
+    trained: Path, tmp_path: Path
+) -> None:
+    logdir = shutil.copytree(trained, tmp_path / "runs")
+    edit_config(logdir / "config.json", normalize_observations=True)
+    message = "normalize_observations False, not True; set it back, or use a new --log"
+    with pytest.raises(UserError, match=message) as error:
+        training.train(logdir, {"iterations": 70})
+    assert "\n" not in str(error.value)
+
+
+def edit_discount(params: Path, value: float) -> None:
+    """Changes a setting in a params file."""
+    text = params.read_text()
+    params.write_text(re.sub(r"self.discount = .*", f"self.discount = {value}", text))
+
+
+def edit_config(config: Path, **changes: Any) -> None:
+    """Changes hyperparameters in a JSON."""
+    content = json.loads(config.read_text())
+    content.setdefault("train_params", {}).update(changes)
+    config.write_text(json.dumps(content))
+
+
+def test_snapshots_count_and_not_the_originals(
+    write_files: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params, config = write_files(
+        PENDULUM_PARAMS.replace(
+            "self.num_steps", "self.discount = 0.9\n        self.num_steps"
+        ),
+        horizon=None,
+        train_params={"train_batch_size": 8, "target_update_tau": 0.25},
+    )
+    runs = tmp_path / "runs"
+    given = {"params": str(params), "config": str(config), "my_flag": 3}
+
+    def resume() -> tuple[TrainParamsBase, list[str]]:
+        """Begins to train, or resumes; returns what with, and the notes."""
+        assert not training.train(runs, given, Idle)
+        lines = capsys.readouterr().err.splitlines()
+        return Remembering.last.params, [n for n in lines if n.startswith("note: ")]
+
+    resume()
+    kwargs = (runs / "kwargs.json").read_text()
+
+    # Neither a flag nor the environment's horizon is a difference.
+    resumed, notes = resume()
+    assert notes == []
+    assert (resumed.env_config["my_flag"], resumed.env_config["horizon"]) == (3, 200)
+
+    edit_discount(params, 0.5)
+    edit_config(config, target_update_tau=0.5)
+    resumed, notes = resume()
+    assert (resumed.discount, resumed.target_update_tau) == (0.9, 0.25)
+    assert [note.split()[:4] for note in notes] == [
+        ["note:", str(original), "differs", "from"] for original in (params, config)
+    ]
+
+    edit_discount(runs / "params.py", 0.75)
+    edit_config(runs / "config.json", target_update_tau=0.75, n_episodes_in_buffer=100)
+    resumed, notes = resume()
+    assert (resumed.discount, resumed.target_update_tau) == (0.75, 0.75)
+    assert resumed.n_episodes_in_buffer == 100
+    # Flags stay as they were, those that were derived of the params too.
+    assert Remembering.last.buffer.capacity == 350 * 200
+    assert (runs / "kwargs.json").read_text() == kwargs
+
+    # Without the originals the snapshots are enough.
+    params.unlink()
+    config.unlink()
+    resumed, notes = resume()
+    assert (resumed.discount, resumed.target_update_tau) == (0.75, 0.75)
+    assert notes == []
+
+
+def test_flags_win_over_an_edited_snapshot_of_them(tmp_path: Path) -> None:
+    assert not training.train(tmp_path, SHORT, Idle)
+    kwargs = (tmp_path / "kwargs.json").read_text()
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["batch_size"], config["tau"] = 4, 0.5
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert not training.train(tmp_path, {}, Idle)
+    params = Remembering.last.params
+    assert (params.train_batch_size, params.target_update_tau) == (16, 5e-3)
+    assert (tmp_path / "kwargs.json").read_text() == kwargs
+
+
+def test_a_log_directory_of_the_version_before_resumes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.unpack_archive(WRITTEN_BEFORE / "one_process.tar.xz", tmp_path)
+    rows = np.load(tmp_path / "replay" / "rows_000000000000_000000000060_0.npy")
+    reader = tf.train.load_checkpoint(str(tmp_path / "ckpt-60"))
+
+    def saved(name: str) -> Any:
+        return reader.get_tensor(f"agent/{name}/.ATTRIBUTES/VARIABLE_VALUE")
+
+    class Checking(Remembering):
+        def run(self) -> None:
+            assert (self.iteration, self.train_step) == (60, 40)
+            assert self.collector.num_episodes == 3
+            np.testing.assert_array_equal(self.buffer.read(0, 60), [rows])
+            for network in ("_critic_network_1", "_target_critic_network_2"):
+                kernel, bias, *_ = getattr(self.agent, network).variables
+                layer = f"{network}/_joint_layers/1"
+                np.testing.assert_array_equal(kernel, saved(f"{layer}/kernel"))
+                np.testing.assert_array_equal(bias, saved(f"{layer}/bias"))
+            assert self.agent._log_alpha.numpy() == saved("_log_alpha")
+            super().run()
+
+    assert training.train(tmp_path, {"iterations": 80}, Checking)
+    lines = capsys.readouterr().err.splitlines()
+    assert "resumed at iteration 60" in lines
+    assert not [line for line in lines if line.startswith("note: ")]
+    trainer = Remembering.last
+    assert trainer.train_step == 60
+    assert int(trainer.agent._critic_optimizer.iterations) == 60
+    np.testing.assert_array_equal(trainer.buffer.read(0, 60), [rows])
+    assert json.loads((tmp_path / "ckpt-80.json").read_text())["rows"] == [0, 80]
+    kwargs = json.loads((tmp_path / "kwargs.json").read_text())
+    assert (kwargs["iterations"], kwargs["hidden"]) == (80, [8])
 
 
 def test_a_dead_environment_says_which_one_works(tmp_path: Path) -> None:

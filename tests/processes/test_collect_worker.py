@@ -6,65 +6,72 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
+import numpy as np
 import pytest
 import reverb
 import tensorflow as tf
 from gym.envs.classic_control import PendulumEnv
 from tf_agents.environments import suite_gym
 
-from tfagents_system.algorithm import sac
+from tfagents_system.acting.policies import RandomPolicy
 from tfagents_system.algorithm.specs import Specs, read_specs
 from tfagents_system.dataflow import replay, variables
 from tfagents_system.dataflow.rate_limiter import Pacing
 from tfagents_system.dataflow.rows import RowCodec
-from tfagents_system.environments import standard
+from tfagents_system.environments.standard import StandardEnvironment
 from tfagents_system.experiment.directory import Experiment
-from tfagents_system.processes import collect_worker, startup
+from tfagents_system.experiment.status_file import CollectWorkerStatus, Phase
+from tfagents_system.experiment.status_writer import StatusWriter
+from tfagents_system.learning.build import build_agent
+from tfagents_system.processes import collect_worker
 
 NAME = "collect_worker_0"
+# Holds no worker of these tests.
+UNPACED = Pacing(
+    capacity=1000, min_size=1000, samples_per_insert=1.0, slack_samples=1000.0
+)
 
 
 class Replay:
     """A replay server with a policy, and a worker that uses both."""
 
-    def __init__(self, port: int, specs: Specs, params: Any, folder: Path) -> None:
+    def __init__(
+        self, port: int, specs: Specs, params: Any, folder: Path, pacing: Pacing
+    ) -> None:
         """Starts the server and publishes a policy that has taken one step."""
         self.experiment = Experiment(folder / "experiment")
-        self.status = startup.Status(self.experiment, NAME)
-        self.port = port
-        self._specs = specs
+        self.experiment.root.mkdir()
+        specs.save(self.experiment.specs)
+        self.status = StatusWriter(self.experiment, NAME, CollectWorkerStatus)
+        self._port = port
         self._params = params
-        self._codec = RowCodec(specs)
         self.server = reverb.Server(
-            replay.make_tables(self._codec, Pacing(1000, 1000, 1.0, 1000.0)),
+            replay.make_tables(RowCodec(specs), pacing),
             port=port,
             checkpointer=reverb.checkpointers.DefaultCheckpointer(str(folder)),
         )
-        self._client = replay.connect(port)
-        self._publisher = variables.PolicyPublisher(self._client)
-        self.agent = sac.build_agent(params, specs)
+        self.client = replay.connect(port)
+        self.agent = build_agent(params, specs)
         self.publish(1)
 
     def publish(self, train_step: int) -> None:
         """Publishes the agent's policy as if it had taken that many steps."""
         packed = variables.policy_variables(self.agent).read()
-        self._publisher.publish(variables.PublishedPolicy(train_step, packed))
+        variables.publish(self.client, variables.PublishedPolicy(train_step, packed))
 
     def run_worker(self, env: Any, eval_env: Any) -> None:
         """Runs a worker until the policy has taken all steps of the training."""
-        collect_worker.CollectWorker(
-            NAME,
-            0,
+        generator = np.random.default_rng(0)
+        worker = collect_worker.make_worker(
             self.experiment,
             self._params,
-            sac.build_agent(self._params, self._specs),
             (env, eval_env),
-            self._codec,
-            self._client,
-            self.port,
-            0,
+            generator,
+            self._port,
             self.status,
-        ).run()
+            NAME,
+        )
+        worker.run(RandomPolicy(env.action_spec(), generator), generator)
 
 
 @pytest.fixture
@@ -72,8 +79,8 @@ def serve(free_port: int, tmp_path: Path) -> Iterator[Callable[..., Replay]]:
     """Yields a function that starts the replay server of some params."""
     served: list[Replay] = []
 
-    def start(params: Any, specs: Specs) -> Replay:
-        served.append(Replay(free_port, specs, params, tmp_path))
+    def start(params: Any, specs: Specs, pacing: Pacing = UNPACED) -> Replay:
+        served.append(Replay(free_port, specs, params, tmp_path, pacing))
         return served[0]
 
     yield start
@@ -86,11 +93,11 @@ def test_a_new_policy_is_taken_over_within_an_episode(
     serve: Callable[..., Replay],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(collect_worker, "PULL_PERIOD_SECS", 0.0)
+    monkeypatch.setattr(variables, "PULL_PERIOD_SECS", 0.0)
     params, env, specs = pendulum
     params.eval_period_itrs = params.num_iter
     params.n_eval_episodes = 1
-    last_step = params.num_iter * params.num_steps_per_iter
+    last_step = params.total_train_steps
     served = serve(params, specs)
     # The mean is far beyond tanh's range: the newer policy always acts with the bound.
     for variable in served.agent.collect_policy.variables():
@@ -110,9 +117,41 @@ def test_a_new_policy_is_taken_over_within_an_episode(
     assert len(actions) == 200
     assert min(actions[:50]) < 1.9
     assert actions[51:] == [2.0] * 149
-    assert served.status.get("policy_train_step") == last_step
+    status = served.status.value
+    assert status.phase is Phase.FINISHED
+    assert status.policy_train_step == last_step
+    assert status.worker_env_steps == 200
     # The final policy is evaluated, though it came within an episode.
-    assert served.status.get("eval_train_step") == last_step
+    assert status.eval_train_step == last_step
+
+
+def test_a_worker_that_waits_for_room_gives_up_when_training_is_done(
+    pendulum: tuple[Any, Any, Any],
+    serve: Callable[..., Replay],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(variables, "PULL_PERIOD_SECS", 1000.0)
+    params, env, specs = pendulum
+    params.n_eval_episodes = 1
+    # Nobody samples, so an episode does not fit.
+    served = serve(params, specs, Pacing(1000, 8, 1.0, 16.0))
+
+    def complete_training(transition: Any) -> None:
+        if transition[0].is_first():
+            served.publish(params.total_train_steps)
+            served.experiment.mark_done(params.total_train_steps)
+
+    monkeypatch.setattr(
+        params,
+        "train_observers_ctor",
+        lambda port: ({}, {"mine": complete_training}, {}),
+    )
+    served.run_worker(env, env)
+    status = served.status.value
+    assert status.phase is Phase.FINISHED
+    assert 0 < status.worker_env_steps <= 200
+    assert status.worker_episodes == 0
+    assert status.eval_train_step == params.total_train_steps
 
 
 class RecordingPendulum(PendulumEnv):
@@ -159,7 +198,7 @@ def test_curriculum_is_set_before_an_episode_in_one_call_and_is_reported(
     )
     train, evaluation = RecordingPendulum(), RecordingPendulum()
     env, eval_env = (
-        standard.StandardEnvironment(suite_gym.wrap_env(pendulum), horizon=10)
+        StandardEnvironment(suite_gym.wrap_env(pendulum), horizon=10)
         for pendulum in (train, evaluation)
     )
     specs = read_specs(env)
@@ -191,7 +230,7 @@ def test_curriculum_is_set_before_an_episode_in_one_call_and_is_reported(
     assert len(set(noise)) == 4
 
     in_force = {"mass": 3.0, "friction": 9, "noise": noise[-1]}
-    assert served.status.get("curriculum") == in_force
+    assert served.status.value.curriculum == in_force
     folder = served.experiment.train_summaries(NAME)
     assert written_scalars(folder, "Curriculum/mass") == [1.0, 1.0, 3.0, 3.0]
     assert written_scalars(folder, "Curriculum_vs_env_step/friction") == [5.0, 9.0]

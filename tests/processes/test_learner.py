@@ -1,126 +1,203 @@
-"""The learner's iterations in this process, against a real Reverb server."""
+"""What the learner reports, and how it ends, against a real Reverb server."""
 
 from __future__ import annotations
 
-import time
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import reverb
-import tensorflow as tf
 
-from tests.learning.test_gradient_steps import Feed
-from tfagents_system.algorithm import sac
+from tests.conftest import WriteFiles
+from tests.end_to_end.harness import wait_for
+from tests.learning.helpers import make_batch, make_row, serve, write_rows
+from tests.processes.door import begin_run, started
 from tfagents_system.dataflow import replay, variables
-from tfagents_system.dataflow.rate_limiter import Pacing
 from tfagents_system.dataflow.rows import RowCodec
-from tfagents_system.errors import UserError
-from tfagents_system.experiment import generations
+from tfagents_system.experiment import generations, status_file
 from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.status_file import Awaited, LearnerStatus, Phase
+from tfagents_system.experiment.status_writer import StatusWriter
+from tfagents_system.experiment.summaries import ScalarWriter
 from tfagents_system.learning import policy_export
+from tfagents_system.learning.build import build_agent
 from tfagents_system.learning.gradient_steps import GradientSteps
-from tfagents_system.processes import learner, startup
+from tfagents_system.learning.saver import Saver
+from tfagents_system.learning.training_log import TrainingLog
+from tfagents_system.learning.training_loop import TrainingLoop
+from tfagents_system.processes.learner import Reporter
+
+MIN_ROWS = 16
 
 
-class Served:
-    """A learner, and the replay server that it talks to."""
+class Reporting:
+    """A learner's parts, and the replay server that they talk to."""
 
     def __init__(self, port: int, folder: Path, params: Any, specs: Any) -> None:
         self.experiment = Experiment(folder)
-        self.experiment.replay.mkdir()
-        self._codec = RowCodec(specs)
-        self._port = port
-        self.server = self.serve()
+        self.status = StatusWriter(self.experiment, "learner", LearnerStatus)
+        with self.status.edit() as status:
+            status.problem = "no checkpoint: a former process's disk was full"
+        self.codec = RowCodec(specs)
+        self.port = port
+        self.server = serve(self.experiment, self.codec, port)
         self.client = replay.connect(port)
-        self.agent = sac.build_agent(params, specs)
-        self.feed = Feed(self._codec)
-        self.learner = learner.Learner(
-            self.experiment,
+        self.agent = build_agent(params, specs)
+        self.publisher = variables.PolicyPublisher(self.agent, self.client)
+        self.reporter = Reporter(
+            self.experiment, params, self.client, self.publisher, self.status
+        )
+        self.saver = Saver(
+            self.experiment, self.agent, self.client, self.codec, self.status, 0
+        )
+        writer = ScalarWriter(self.experiment.train_summaries("learner"), self.status)
+        self.loop = TrainingLoop(
             params,
             self.agent,
-            GradientSteps(self.agent, self._codec, self.feed.dataset),
-            self._codec,
-            self.client,
-            startup.Status(self.experiment, "learner"),
+            GradientSteps(self.agent, self.codec),
+            self.publisher,
+            self.saver,
+            TrainingLog(writer, self.reporter.count),
         )
 
-    def serve(self) -> reverb.Server:
-        """Starts a replay server, empty."""
-        return reverb.Server(
-            replay.make_tables(self._codec, Pacing(1000, 1000, 1.0, 1000.0)),
-            port=self._port,
-            checkpointer=reverb.checkpointers.DefaultCheckpointer(
-                str(self.experiment.replay)
-            ),
-        )
+    def restart_server(self) -> None:
+        """Stops the replay server and starts one that has lost what it had."""
+        self.server.stop()
+        self.server = serve(self.experiment, self.codec, self.port)
+
+    def poll_until_answered(self) -> None:
+        """Reports until the replay server answers: the client has to connect again."""
+
+        def is_answered() -> bool:
+            self.reporter.poll(self.loop)
+            return replay.read_replay(self.client) is not None
+
+        wait_for(is_answered, "the replay server", 30)
+        self.reporter.poll(self.loop)
+
+    def phase(self) -> tuple[Phase, Awaited | None]:
+        """Reports; returns the phase, and what is waited for."""
+        self.reporter.poll(self.loop)
+        self.reporter.report_phase()
+        return self.status.value.phase, self.status.value.waiting_for
 
 
 @pytest.fixture
-def served(
+def reporting(
     pendulum: tuple[Any, Any, Any], free_port: int, tmp_path: Path
-) -> Iterator[Served]:
-    """Yields a learner of three iterations of ten gradient steps."""
+) -> Iterator[Reporting]:
+    """Yields the parts of a learner whose training is 3 iterations of 10 steps."""
     params, _, specs = pendulum
     params.num_steps_per_iter, params.num_iter = 10, 3
-    params.checkpoint_period_itrs = 1
-    served = Served(free_port, tmp_path, params, specs)
-    yield served
-    served.server.stop()
+    params.n_buffer_init_episodes = 1
+    params.env_config["horizon"] = MIN_ROWS
+    reporting = Reporting(free_port, tmp_path, params, specs)
+    yield reporting
+    reporting.server.stop()
 
 
-def test_policies_are_published_within_an_iteration_and_never_one_that_is_not_finite(
-    served: Served, monkeypatch: pytest.MonkeyPatch
+def test_what_a_former_process_said_is_over(reporting: Reporting) -> None:
+    status = reporting.status.value
+    assert status.problem == ""
+    assert (status.num_iter, status.num_steps_per_iter) == (3, 10)
+    assert status.min_rows == MIN_ROWS
+
+
+def test_counters_are_those_of_the_agent_and_of_the_replay(
+    reporting: Reporting,
 ) -> None:
-    monkeypatch.setattr(learner, "PUBLISH_PERIOD_TRAIN_STEPS", 4)
-    published: list[int] = []
-    publish = variables.PolicyPublisher.publish
+    write_rows(reporting.port, reporting.codec, [make_row(reporting.codec)] * 24)
+    reporting.agent.train_step_counter.assign(25)
+    reporting.reporter.poll(reporting.loop)
+    status = reporting.status.value
+    assert (status.train_step, status.iteration) == (25, 2)
+    assert (status.env_steps, status.num_rows) == (24, 24)
+    counts = reporting.reporter.count()
+    assert (counts.env_steps, counts.num_rows, counts.episodes) == (24, 24, 0)
 
-    def record(self: Any, policy: variables.PublishedPolicy) -> None:
-        published.append(policy.train_step)
-        if policy.train_step == 14:  # As a step that goes wrong leaves them.
-            weights = served.agent._actor_network.trainable_variables[0]
-            weights.assign(tf.fill(weights.shape, np.nan))
-        publish(self, policy)
 
-    monkeypatch.setattr(variables.PolicyPublisher, "publish", record)
-    served.feed.batches_allowed.release(30)
-    try:
-        with pytest.raises(UserError, match="inf or nan"):
-            served.learner.train()
-    finally:
-        served.feed.is_ending = True
-        served.feed.batches_allowed.release()
-    assert published == [4, 8, 10, 14]
-    names = policy_export.list_checkpoints(served.experiment)
-    assert names == ["policy_checkpoint_0000000010"]
-    served.learner._wait_until_saved()
-    saved = generations.list_generations(served.experiment)
-    assert [generation.train_step for generation in saved] == [10]
+def test_the_phase_says_what_the_gradient_steps_wait_for(reporting: Reporting) -> None:
+    reporting.phase()
+    assert reporting.phase() == (Phase.WAITING, Awaited.WARM_UP)
+    assert reporting.status.value.describe().endswith(f"(0 of {MIN_ROWS} rows)")
+    row = make_row(reporting.codec)
+    write_rows(reporting.port, reporting.codec, [row] * MIN_ROWS)
+    assert reporting.phase() == (Phase.WAITING, Awaited.EXPERIENCE)
+    reporting.agent.train(make_batch(reporting.codec, seed=0))
+    assert reporting.phase() == (Phase.TRAINING, None)
+    reporting.server.stop()
+    assert reporting.phase() == (Phase.WAITING, Awaited.REPLAY_SERVER)
+    # It trains on with what was fetched before.
+    reporting.agent.train(make_batch(reporting.codec, seed=0))
+    assert reporting.phase() == (Phase.TRAINING, None)
+
+
+def test_a_policy_that_the_replay_server_lost_is_published_again(
+    reporting: Reporting,
+) -> None:
+    reporting.agent.train_step_counter.assign(7)
+    reporting.publisher.publish()
+    reporting.restart_server()
+    # Only what has been published is: the weights may be half a step ahead.
+    reporting.agent.train_step_counter.assign(8)
+    reporting.poll_until_answered()
+    published = variables.pull_policy(reporting.client)
+    assert published is not None
+    assert published.train_step == 7
+    assert reporting.publisher.last is not None
+    np.testing.assert_array_equal(published.packed, reporting.publisher.last.packed)
 
 
 def test_status_is_not_behind_a_checkpoint_completed_during_a_wait(
-    served: Served, monkeypatch: pytest.MonkeyPatch
+    reporting: Reporting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served.learner.publish()
+    reporting.publisher.publish()
     # The replay server comes back without a policy.
-    served.server.stop()
-    served.server = served.serve()
-    publish = variables.PolicyPublisher.publish
+    reporting.restart_server()
+    publish = variables.publish
 
-    def train_meanwhile(self: Any, policy: variables.PublishedPolicy) -> None:
-        served.agent.train_step_counter.assign(20)
-        assert served.learner.save_and_wait()
-        publish(self, policy)
+    def train_meanwhile(client: Any, policy: variables.PublishedPolicy) -> None:
+        reporting.agent.train_step_counter.assign(20)
+        reporting.saver.save().result(60)
+        publish(client, policy)
 
-    monkeypatch.setattr(variables.PolicyPublisher, "publish", train_meanwhile)
-    deadline = time.monotonic() + 30  # Until the client is connected again.
-    while not generations.list_generations(served.experiment):
-        assert time.monotonic() < deadline
-        served.learner.poll(served.client)
-    (saved,) = generations.list_generations(served.experiment)
+    monkeypatch.setattr(variables, "publish", train_meanwhile)
+    reporting.poll_until_answered()
+    (saved,) = generations.list_generations(reporting.experiment)
     assert saved.train_step == 20
     # Not from the file, which is written once a second.
-    assert served.learner._status.get("train_step") == 20
+    assert reporting.status.value.train_step == 20
+
+
+def test_a_loss_that_is_not_finite_ends_the_process_and_is_its_failure(
+    write_files: WriteFiles,
+    pendulum: tuple[Any, Any, Any],
+    free_port: int,
+    tmp_path: Path,
+) -> None:
+    experiment = begin_run(tmp_path, write_files(), pendulum[2], free_port)
+    codec = RowCodec(pendulum[2])
+    server = serve(experiment, codec, free_port)
+    folder = tmp_path / "learner"
+    try:
+        write_rows(free_port, codec, [make_row(codec, reward=np.nan)] * 32)
+        with started(folder, "learner", f"--exp_dir={experiment.root}") as learner:
+            _, errors = learner.communicate(timeout=100)
+        published = variables.pull_policy(replay.connect(free_port))
+    finally:
+        server.stop()
+    assert learner.returncode == 2
+    last_line = errors.splitlines()[-1]
+    # TensorFlow may count a step before it finds that.
+    assert re.match(r"error: Critic loss is inf or nan at train step [01]; ", last_line)
+    assert "Traceback" not in errors
+    assert len((folder / "failures").read_text().splitlines()) == 1
+    status = status_file.read_learner(experiment)
+    assert status.phase is Phase.FAILED
+    assert last_line == f"error: {status.failure}"
+    assert generations.list_generations(experiment) == []
+    assert policy_export.list_checkpoints(experiment) == []
+    assert published is not None
+    assert published.train_step == 0

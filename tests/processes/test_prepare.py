@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import PENDULUM_PARAMS, REPOSITORY, WriteFiles
+from tests.processes.door import DOOR
 from tfagents_system.experiment.directory import Experiment
-from tfagents_system.processes.prepare import is_same_config
 
 
 def prepare(
@@ -19,9 +18,8 @@ def prepare(
 ) -> subprocess.CompletedProcess[str]:
     """Runs the prepare step as the launcher does."""
     exp_dir.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "tfagents_system.processes.prepare"]
-    command += ["--exp_dir", str(exp_dir)]
-    command += ["--params", str(files[0]), "--config", str(files[1])]
+    command = [*DOOR, "prepare", f"--exp_dir={exp_dir}"]
+    command += [f"--params={files[0]}", f"--config={files[1]}"]
     return subprocess.run(
         command, cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
@@ -64,33 +62,30 @@ def test_without_a_horizon_the_environments_time_limit_is_kept_in_the_snapshot(
     assert "differs from the snapshot" not in result.stderr
 
 
-def test_only_a_horizon_of_the_snapshot_is_no_difference(tmp_path: Path) -> None:
-    snapshot, original = tmp_path / "snapshot", tmp_path / "original"
-    snapshot.write_text('{"horizon": 200, "mine": 1}')
-    for text, is_same in (
-        ('{"mine": 1}', True),
-        ('{"mine": 1,\n "horizon": 200}', True),
-        ('{"mine": 1, "horizon": 100}', False),
-        ('{"mine": 2}', False),
-        ('{"mine": 1.0}', False),
-        ("{", False),
-        ("[]", False),
-    ):
-        original.write_text(text)
-        assert is_same_config(snapshot, original) is is_same, text
-    snapshot.write_text('{"mine": 1}')
-    original.write_text('{"mine": 1, "horizon": 100}')
-    assert not is_same_config(snapshot, original)
+def test_complete_training_is_left_alone_until_it_is_made_longer(
+    write_files: WriteFiles, tmp_path: Path
+) -> None:
+    experiment = Experiment(tmp_path / "exp")
+    files = write_files(train_params={"num_iter": 5, "num_steps_per_iter": 10})
+    assert prepare(experiment.root, files).returncode == 0
+    experiment.mark_done(50)
+    before = {path: path.read_bytes() for path in experiment.root.iterdir()}
+    # Nothing is built any more.
+    experiment.specs.write_text("damaged")
+    before[experiment.specs] = b"damaged"
+    result = prepare(experiment.root, files)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert {p: p.read_bytes() for p in experiment.root.iterdir()} == before
 
-
-def test_half_a_done_mark_is_none(tmp_path: Path) -> None:
-    experiment = Experiment(tmp_path)
-    assert not experiment.is_trained_for(10)
-    experiment.mark_done(10)
-    assert experiment.is_trained_for(10)
-    assert not experiment.is_trained_for(11)
-    experiment.done.write_text("train_st")
-    assert not experiment.is_trained_for(10)
+    experiment.specs.unlink()
+    config = json.loads(experiment.config.read_text())
+    config["train_params"]["num_iter"] = 6
+    experiment.config.write_text(json.dumps(config))
+    result = prepare(experiment.root, files)
+    assert result.returncode == 0, result.stderr
+    assert "differs from the snapshot" in result.stderr
+    assert not experiment.done.exists()
+    assert experiment.specs.exists()
 
 
 @pytest.mark.parametrize("config", [{"horizon": "long"}, {"train_params": {"x": 1}}])

@@ -1,9 +1,9 @@
-"""What every process does first, and its status file."""
+"""What every process does first, and how it ends."""
 
 from __future__ import annotations
 
-import concurrent.futures
-import resource
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,130 +11,97 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tfagents_system.experiment import summaries
-from tfagents_system.experiment.directory import Experiment
-from tfagents_system.experiment.progress import read_status
 from tfagents_system.processes import startup
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "\\x00\\x00"])
-def test_damaged_status_is_begun_anew(tmp_path: Path, text: str) -> None:
-    experiment = Experiment(tmp_path)
-    path = experiment.status("learner")
-    path.parent.mkdir()
-    path.write_text(text)
-    status = startup.Status(experiment, "learner")
-    assert status.get("train_step") is None
-    assert read_status(experiment, "learner")["state"] == "starting"
+def run(folder: Path, code: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs code in a process of its own that is started in a folder."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={"PYTHONPATH": str(REPOSITORY), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
-def test_full_disk_does_not_end_a_process(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    status = startup.Status(Experiment(tmp_path), "learner")
-    writer = summaries.ScalarWriter(tmp_path / "train" / "learner", status)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
-    try:
-        for step in range(2000):
-            writer.write({"Losses/loss": 1.0}, step, step)
-        writer.flush()
-        status.set_state("training")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert "status not written" in caplog.text
-    status.set_state("training on")
-    assert read_status(Experiment(tmp_path), "learner")["state"] == "training on"
-
-
-def test_many_threads_may_report(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    status = startup.Status(Experiment(tmp_path), "learner")
-
-    def report(name: str) -> None:
-        for number in range(300):
-            status.update(write_now=True, **{f"{name}_{number}": number})
-
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        list(pool.map(report, "abcd"))  # Raises what a thread raised.
-    assert not caplog.records, "one thread was in the way of another"
-    assert len(read_status(Experiment(tmp_path), "learner")) > 4 * 300
-
-
-def test_progress_is_dated_by_counters_that_grow(tmp_path: Path) -> None:
-    status = startup.Status(Experiment(tmp_path), "learner")
-    status.report_progress(train_step=5)
-    first = status.get("progress_at")
-    status.report_progress(train_step=5)
-    status.report_progress(train_step=3)  # After a restart from a checkpoint.
-    assert status.get("progress_at") == first
-    status.report_progress(train_step=4)
-    assert status.get("progress_at") > first
-
-
-def test_waiting_shows_and_is_over_when_it_is_over(tmp_path: Path) -> None:
-    status = startup.Status(Experiment(tmp_path), "collect_worker_0")
-    waits = startup.WaitLog(status)
-    status.set_state("collecting")
-    waits.waiting("the replay server", 1.0)
-    waits.waiting("the replay server", 2.0)
-    assert status.get("state") == "waiting for the replay server"
-    waits.done()
-    assert status.get("state") == "collecting"
-    waits.done()
-    assert status.get("state") == "collecting"
-
-
-@pytest.mark.parametrize(
-    ("body", "failures"),
-    [
-        ("return 0", 0),
-        ("return 1", 1),
-        ("raise UserError('bad')", 1),
-        ("raise KeyError('bug')", 1),
-    ],
-)
-def test_failures_are_written_down(tmp_path: Path, body: str, failures: int) -> None:
-    code = (
+def run_process(folder: Path, name: str, body: str) -> subprocess.CompletedProcess[str]:
+    """Runs a process with the given body for its main."""
+    return run(
+        folder,
+        "from pathlib import Path\n"
         "from tfagents_system.processes import startup\n"
         "from tfagents_system.errors import UserError\n"
         f"def main():\n    {body}\n"
-        "raise SystemExit(startup.run_service(main))"
+        f"code = startup.run_process({name!r}, main, Path.cwd())\n"
+        "print('returned')\n"
+        "raise SystemExit(code)",
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        check=False,
-    )
+
+
+@pytest.mark.parametrize("name", [*startup.PROCESSES])
+@pytest.mark.parametrize(
+    ("body", "code", "words"),
+    [
+        ("return 0", 0, ""),
+        ("return 3", 3, ""),
+        ("raise UserError('bad')", 2, "error: bad\n"),
+        ("raise KeyError('bug')", 1, "KeyError: 'bug'\n"),
+    ],
+)
+def test_failures_are_written_down(
+    tmp_path: Path, name: str, body: str, code: int, words: str
+) -> None:
+    result = run_process(tmp_path, name, body)
+    assert result.returncode == code
+    assert words in result.stderr
     path = tmp_path / "failures"
     lines = path.read_text().splitlines() if path.exists() else []
-    assert len(lines) == failures
-    assert (result.returncode != 0) == bool(failures)
+    is_service = startup.PROCESSES[name].is_service
+    assert len(lines) == bool(code and is_service)
+    # A service does not return: a thread of it may wait forever.
+    assert ("returned" in result.stdout) == (not is_service and "KeyError" not in words)
 
 
-def test_summaries_that_would_jump_back_are_not_written(tmp_path: Path) -> None:
-    import tensorflow as tf
+def test_a_service_ends_although_a_thread_of_it_waits_for_ever(tmp_path: Path) -> None:
+    result = run_process(
+        tmp_path,
+        "learner",
+        "import threading\n"
+        "    threading.Thread(target=threading.Event().wait).start()\n"
+        "    print('buffered', end='')\n"
+        "    return 0",
+    )
+    assert (result.returncode, result.stdout) == (0, "buffered")
+    assert "learner: pid " in result.stderr
 
-    experiment = Experiment(tmp_path)
-    folder = experiment.train_summaries("learner")
-    status = startup.Status(experiment, "learner")
-    writer = summaries.ScalarWriter(folder, status)
-    for step in (100, 200, 300):
-        writer.write({"Losses/loss": 1.0}, step, 10 * step)
-    writer.flush()
-    status.set_state("killed")
-    # Resumes from train step 100, with the env steps of then.
-    writer = summaries.ScalarWriter(folder, startup.Status(experiment, "learner"))
-    for step in (200, 300, 400):
-        writer.write({"Losses/loss": 2.0}, step, 10 * step - 500)
-    writer.flush()
-    steps: dict[str, list[int]] = {}
-    for path in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns):
-        for event in tf.compat.v1.train.summary_iterator(str(path)):
-            for value in event.summary.value:
-                steps.setdefault(value.tag, []).append(event.step)
-    assert steps["Losses/loss"] == [100, 200, 300, 300, 400]
-    assert steps["Losses_vs_env_step/loss"] == [1000, 2000, 3000, 3500]
+
+@pytest.mark.parametrize("name", ["learner", "collect_worker"])
+def test_a_process_is_prepared_before_its_imports(tmp_path: Path, name: str) -> None:
+    """Also for a stop: one that has something to save only notes it."""
+    result = run(
+        tmp_path,
+        "import os, signal, sys\n"
+        "from tfagents_system.processes import startup\n"
+        f"startup.prepare_process({name!r})\n"
+        "import tensorflow as tf\n"
+        "print(tf.config.threading.get_inter_op_parallelism_threads(),\n"
+        "      tf.config.threading.get_intra_op_parallelism_threads(),\n"
+        "      os.environ['SDL_VIDEODRIVER'], flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "print(startup.STOP.wait(10))\n",
+    )
+    assert result.stderr == ""
+    if name == "learner":
+        num_cpus = len(os.sched_getaffinity(0))
+        assert result.stdout == f"{num_cpus} 1 dummy\nTrue\n"
+        assert result.returncode == 0
+    else:
+        assert result.stdout == "1 1 dummy\n"
+        assert result.returncode == -signal.SIGTERM
+
+
+def test_who_has_something_to_save_stops_by_itself() -> None:
+    names = {name for name, kind in startup.PROCESSES.items() if kind.stops_by_itself}
+    assert names == {"replay_server", "learner"}

@@ -19,9 +19,10 @@ from tests.conftest import REPOSITORY
 from tests.test_docs import code_blocks
 from tfagents_system.environments import extras
 from tfagents_system.errors import UserError, run_command
-from tfagents_system.experiment import summaries
 from tfagents_system.experiment.directory import Experiment
-from tfagents_system.processes import startup
+from tfagents_system.experiment.status_file import Status
+from tfagents_system.experiment.status_writer import StatusWriter
+from tfagents_system.experiment.summaries import ScalarWriter, Steps
 
 # (train step, return); the env step is ten times the train step here.
 Points = Sequence[tuple[int, float]]
@@ -42,11 +43,11 @@ def plot(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 def write_returns(root: Path, folder: Path, points: Points) -> None:
     """Writes returns as one process of a training does, in one event file."""
-    status = startup.Status(Experiment(root), folder.name)
-    writer = summaries.ScalarWriter(folder, status)
+    status = StatusWriter(Experiment(root), folder.name, Status)
+    writer = ScalarWriter(folder, status)
     for train_step, episode_return in points:
         scalars = {"Metrics/return": episode_return, "Metrics/episode_length": 200.0}
-        writer.write(scalars, train_step, 10 * train_step)
+        writer.write(scalars, Steps(train_step, 10 * train_step))
     writer.flush()
 
 
@@ -214,7 +215,7 @@ def test_it_writes_the_kind_of_file_that_is_asked_for(
 def test_commands_of_the_documentation_work(
     plot: Plot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blocks = code_blocks(REPOSITORY / "docs" / "documentation.md", "bash")
+    blocks = code_blocks(REPOSITORY / "docs" / "plots.md", "bash")
     (block,) = (block for block in blocks if "plot_returns.py" in block)
     command = block[block.index("python scripts/plot_returns.py") :]
     monkeypatch.chdir(tmp_path)
@@ -300,3 +301,127 @@ def test_a_file_that_is_still_written_is_read_up_to_its_end(tmp_path: Path) -> N
     assert plot_returns.read_training(tmp_path, "eval", "env_steps").x.tolist() == [0]
     with pytest.raises(UserError, match="no TensorBoard events"):
         plot_returns.read_training(tmp_path, "train", "env_steps")
+
+
+def test_an_exported_curve_is_the_one_that_was_plotted(
+    plot: Plot, tmp_path: Path
+) -> None:
+    directory = write_training(
+        tmp_path / "cart", [(0, 1), (10, 2), (20, 4)], [(0, 3), (10, 2), (20, 0.5)]
+    )
+    file = tmp_path / "cart.csv"
+    assert plot(directory, "--export", file) == (0, "")
+    assert file.read_text() == (
+        "env_steps,train_steps,return\n0,0,2\n100,10,2\n200,20,2.25\n"
+    )
+    for axis in ("env_steps", "train_steps"):
+        exported = plot_returns.read_csv(file, axis)
+        plotted = plot_returns.read_training(directory, "eval", axis)
+        assert exported.x.tolist() == plotted.x.tolist()
+        assert exported.returns.tolist() == plotted.returns.tolist()
+    assert plot(f"SAC={file},{directory}", "--output", tmp_path / "a.png") == (0, "")
+
+
+def test_training_episodes_are_exported_too(plot: Plot, tmp_path: Path) -> None:
+    write_returns(tmp_path, tmp_path / "train", [(0, -3), (7, -1)])
+    file = tmp_path / "train.csv"
+    assert plot(tmp_path, "--episodes", "train", "--export", file) == (0, "")
+    assert plot_returns.read_csv(file, "train_steps").returns.tolist() == [-3, -1]
+
+
+def test_steps_that_were_taken_again_are_exported_once(
+    plot: Plot, tmp_path: Path
+) -> None:
+    """After a crash a return may be there by env step alone."""
+    folder = Experiment(tmp_path).eval_summaries("collect_worker_0")
+    status = StatusWriter(Experiment(tmp_path), "collect_worker_0", Status)
+    writer = ScalarWriter(folder, status)
+    for train_step, env_step, episode_return in (
+        (10, 100, 1),
+        (5, 150, 2),
+        (20, 200, 3),
+    ):
+        writer.write({"Metrics/return": episode_return}, Steps(train_step, env_step))
+    writer.flush()
+    file = tmp_path / "again.csv"
+    assert plot(tmp_path, "--export", file) == (0, "")
+    assert file.read_text().splitlines()[1:] == ["100,10,1", "200,20,3"]
+
+
+def test_a_pattern_matches_directories_or_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("cart_1", "cart_2"):
+        Path(name).mkdir()
+        Path(f"{name}.csv").touch()
+    assert plot_returns.parse_curves(["A=cart_*", "B=cart_*.csv"]) == {
+        "A": [Path("cart_1"), Path("cart_2")],
+        "B": [Path("cart_1.csv"), Path("cart_2.csv")],
+    }
+
+
+HEADER = "env_steps,train_steps,return\n"
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        ("", "the first line of a.csv must be env_steps,train_steps,return"),
+        ("0,0,1\n", "the first line of a.csv must be env_steps,train_steps,return"),
+        (HEADER, "no points in a.csv yet"),
+        (f"{HEADER}0,0,1\n100,10\n", "line 3 of a.csv must be 3 numbers"),
+        (f"{HEADER}0,0,high\n", "line 2 of a.csv must be 3 numbers"),
+        (f"{HEADER}0,0,nan\n", "line 2 of a.csv must be 3 numbers"),
+        ("\xff", "cannot read a.csv: "),
+    ],
+)
+def test_a_bad_file_is_one_line(
+    contents: str,
+    message: str,
+    plot: Plot,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_bytes(contents.encode("latin-1"))
+    code, stderr = plot("a.csv", "--output", "returns.png")
+    assert code == 2
+    assert stderr.startswith(f"error: {message}")
+    assert stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("gone.csv --output a.png", "no file gone.csv"),
+        ("A=a.csv,./a.csv --output a.png", "a file is given twice for A; a seed "),
+        (
+            "a.csv --output a.png --x wall_time",
+            "a.csv has no wall_time; use --x env_steps or --x train_steps",
+        ),
+        ("good --export returns.txt", "--export returns.txt: it must end with .csv"),
+        ("good --export no/a.csv", "--export no/a.csv: no directory no"),
+        ("good --export is.csv", "cannot write is.csv: Is a directory"),
+        ("a.csv --export b.csv", "--export takes the log directory of one training"),
+        ("good begun --export b.csv", "--export takes the log directory of one "),
+        ("begun --export b.csv", "no Metrics_vs_env_step/return in the events of "),
+    ],
+)
+def test_what_cannot_be_exported_or_read_is_one_line(
+    arguments: str,
+    message: str,
+    plot: Plot,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text(f"{HEADER}0,0,1\n")
+    write_training(Path("good"), [(0, 1), (10, 2)])
+    write_training(Path("begun"), [])
+    Path("is.csv").mkdir()
+    code, stderr = plot(*arguments.split())
+    assert code == 2
+    assert stderr.startswith(f"error: {message}")
+    assert stderr.count("\n") == 1
+    assert not Path("b.csv").exists()

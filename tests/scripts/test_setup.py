@@ -20,8 +20,11 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parent.parent
-PROJECT: dict[str, Any] = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]
+from tests.conftest import REPOSITORY
+
+PROJECT: dict[str, Any] = tomli.loads((REPOSITORY / "pyproject.toml").read_text())[
+    "project"
+]
 DAEMONTOOLS = "supervise|svscan|svc|svstat|svok|multilog|envdir|setlock"
 NOBODY = 65534
 
@@ -30,7 +33,7 @@ LockedPackages = dict[str, str]
 
 def locked_packages(file: str) -> LockedPackages:
     """Returns the part of a lock file about each package, by its name."""
-    parts = re.split(r"^(?=[\w\[\]-]+==)", (ROOT / file).read_text(), flags=re.M)
+    parts = re.split(r"^(?=[\w\[\]-]+==)", (REPOSITORY / file).read_text(), flags=re.M)
     return {re.split(r"==|\[", part)[0]: part for part in parts[1:]}
 
 
@@ -77,7 +80,7 @@ def test_every_locked_package_has_hashes_and_no_address(file: str) -> None:
     assert {"setuptools", "wheel", "packaging"} <= set(packages)
     for part in packages.values():
         assert "--hash=sha256:" in part
-    assert "://" not in (ROOT / file).read_text()
+    assert "://" not in (REPOSITORY / file).read_text()
 
 
 def test_both_lock_files_have_what_the_project_asks_for() -> None:
@@ -113,7 +116,7 @@ def test_reverb_is_for_linux_only() -> None:
 
 
 def test_the_conda_environment_leaves_versions_to_the_lock_file() -> None:
-    described = yaml.safe_load((ROOT / "environment.yml").read_text())
+    described = yaml.safe_load((REPOSITORY / "environment.yml").read_text())
     assert described["name"] == "sac_utils"
     python, pip, from_pypi = described["dependencies"]
     name, version = python.split("=")
@@ -124,17 +127,18 @@ def test_the_conda_environment_leaves_versions_to_the_lock_file() -> None:
 
 
 @pytest.mark.skipif(
-    not (ROOT / ".venv/set-up").exists(), reason="not in the .venv of scripts/setup.sh"
+    not (REPOSITORY / ".venv/set-up").exists(),
+    reason="not in the .venv of scripts/setup.sh",
 )
 def test_a_second_setup_only_prints_the_interpreter() -> None:
-    before = (ROOT / ".venv/set-up").stat().st_mtime_ns
-    setup = run([ROOT / "scripts/setup.sh"])
+    before = (REPOSITORY / ".venv/set-up").stat().st_mtime_ns
+    setup = run([REPOSITORY / "scripts/setup.sh"])
     assert setup.stderr == ""
     assert setup.returncode == 0
     interpreter = setup.stdout.removesuffix("\n")
     assert "\n" not in interpreter
     assert run([interpreter, "-c", "import tfagents_system"]).returncode == 0
-    assert (ROOT / ".venv/set-up").stat().st_mtime_ns == before
+    assert (REPOSITORY / ".venv/set-up").stat().st_mtime_ns == before
 
 
 def test_setup_takes_the_activated_conda_environment(tmp_path: Path) -> None:
@@ -177,7 +181,7 @@ def copy_of_the_project(folder: Path) -> Path:
         "scripts/install_daemontools.sh",
         "scripts/setup.sh",
     ):
-        shutil.copy(ROOT / file, project / file)
+        shutil.copy(REPOSITORY / file, project / file)
     # Only what builds packages: a real set-up but for the 700 MB.
     locked = locked_packages("requirements.lock")
     few = "".join(locked[name] for name in ("packaging", "setuptools", "wheel"))
@@ -235,7 +239,7 @@ def folder_of_nobody() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "scripts").mkdir()
-        shutil.copy(ROOT / "scripts/install_daemontools.sh", folder / "scripts")
+        shutil.copy(REPOSITORY / "scripts/install_daemontools.sh", folder / "scripts")
         if os.geteuid() == 0:
             folder.chmod(0o755)
             os.chown(folder, NOBODY, NOBODY)

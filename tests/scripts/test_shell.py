@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tfagents_system.launcher.topology import allowed_cpus
+from tfagents_system.launcher.cpu_plan import allowed_cpus
 
 LAUNCH = REPOSITORY / "launch_training.sh"
 
@@ -50,8 +50,8 @@ def test_dry_run_prints_the_plan_and_starts_nothing(variables: Path) -> None:
     result = run(LAUNCH, variables, "--dry-run")
     assert result.returncode == 0, result.stderr
     assert f"{REPOSITORY}/logs/from file" in result.stdout
-    for module in ("replay_server", "learner", "collect_worker"):
-        assert f"-m tfagents_system.processes.{module}" in result.stdout
+    for process in ("replay_server", "learner", "collect_worker"):
+        assert f"-m tfagents_system.processes {process} " in result.stdout
     assert "taskset -c" in result.stdout
     assert not (REPOSITORY / "logs" / "from file").exists()
 

@@ -33,7 +33,7 @@ Watcher = Callable[[ts.TimeStep, Any, ts.TimeStep], None]
 
 @dataclasses.dataclass(frozen=True)
 class EpisodeResult:
-    """What an episode came to.
+    """The outcome of an episode.
 
     Attributes:
       episode_return: Sum of the rewards, not discounted.
@@ -47,7 +47,7 @@ class EpisodeResult:
 
 
 class Episode:
-    """An episode that goes on.
+    """An episode under way.
 
     Attributes:
       is_over: Whether the environment has returned a last time step.
@@ -76,7 +76,7 @@ class Episode:
         return Transition(time_step, action, next_time_step)
 
     def result(self) -> EpisodeResult:
-        """Returns what the episode came to; call it when it is over."""
+        """Returns the outcome of the episode; call it when it is over."""
         is_success = success.read_success(self._env, self._time_step)
         return EpisodeResult(self._return, self._length, is_success)
 

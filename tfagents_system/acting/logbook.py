@@ -59,7 +59,7 @@ class Logbook:
         """Adds a training episode.
 
         Args:
-          result: What it came to.
+          result: Its return, length and success.
           curriculum_values: What the environment had, by parameter.
           steps: Gradient steps and env steps done.
           **more: Further metrics, by name.
@@ -80,7 +80,7 @@ class Logbook:
         """Adds an evaluation, and writes all that is buffered.
 
         Args:
-          summary: What it came to.
+          summary: Its statistics.
           steps: Gradient steps and env steps done.
         """
         scalars = {

@@ -1,4 +1,4 @@
-"""The standard actor as a NumPy forward pass."""
+"""The standard actor as a NumPy forward pass, and the policy that acts with it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tf_agents.networks import (
     normal_projection_network,
 )
 from tf_agents.policies import actor_policy
+from tf_agents.trajectories import time_step as ts
 
 from tfagents_system.algorithm.networks import FlatFloats
 from tfagents_system.algorithm.normalization import (
@@ -147,10 +148,10 @@ class NumpyActor:
             type(network) is not actor_distribution_network.ActorDistributionNetwork
             or type(network._encoder) is not encoding_network.EncodingNetwork
         ):
-            raise NotStandard(f"the actor is a {type(network).__name__}")
+            raise NotStandard(f"the actor is of type {type(network).__name__}")
         normalizer = policy.observation_normalizer
         if not isinstance(normalizer, (ObservationNormalizer, type(None))):
-            raise NotStandard(f"its normalizer is a {type(normalizer).__name__}")
+            raise NotStandard(f"its normalizer is of type {type(normalizer).__name__}")
         is_nested = tf.nest.is_nested(network.input_tensor_spec)
         if not _only_flattens(network._encoder, is_nested):
             raise NotStandard("its preprocessing does more than flatten and join")
@@ -179,7 +180,7 @@ class NumpyActor:
             self._normalizer.read_statistics()
 
     def _vector(self, observation: Any) -> Array:
-        """Returns an observation as the first layer wants it."""
+        """Returns an observation as the first layer takes it."""
         if not self._is_nested and self._normalizer is None:
             return np.asarray(observation, np.float32).reshape(-1)
         arrays = tf.nest.flatten(observation)
@@ -220,6 +221,36 @@ class NumpyActor:
         return np.minimum(np.maximum(action, self._low), self._high)
 
 
+class NumpyPolicy:
+    """The standard actor in NumPy."""
+
+    def __init__(
+        self, actor: NumpyActor, generator: np.random.Generator | None
+    ) -> None:
+        """Acts with a copy of the actor's weights.
+
+        Args:
+          actor: The actor.
+          generator: Samples the actions; None: the greedy action.
+        """
+        self._actor = actor
+        self._generator = generator
+        # What it normalizes with is not in its weights.
+        self.weights = None if actor.normalizes else actor.weights
+
+    def reset(self) -> None:
+        """Reads the actor's weights; there is no state."""
+        self.refresh()
+
+    def refresh(self, packed: NDArray[np.uint8] | None = None) -> None:
+        """Takes over packed weights, or reads the actor's."""
+        self._actor.read_weights(packed)
+
+    def act(self, time_step: ts.TimeStep) -> NDArray[np.float32]:
+        """Returns the action of shape (action_dim,)."""
+        return self._actor.act(time_step.observation, self._generator)
+
+
 def _hidden_layers(
     encoder: encoding_network.EncodingNetwork,
 ) -> list[tf.keras.layers.Dense]:
@@ -233,7 +264,7 @@ def _hidden_layers(
         if type(layer) is tf.keras.layers.Flatten:
             continue
         if type(layer) is not tf.keras.layers.Dense or not layer.use_bias:
-            raise NotStandard(f"it has a {type(layer).__name__} layer")
+            raise NotStandard(f"it has a layer of type {type(layer).__name__}")
         if layer.activation not in ACTIVATIONS:
             name = getattr(layer.activation, "__name__", layer.activation)
             raise NotStandard(f"it has the activation {name}")

@@ -22,7 +22,7 @@ from tf_agents.policies import (
 from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
-from tfagents_system.acting.numpy_actor import NotStandard, NumpyActor
+from tfagents_system.acting.numpy_actor import NotStandard, NumpyActor, NumpyPolicy
 from tfagents_system.algorithm.normalization import NormalizingActorPolicy
 from tfagents_system.algorithm.packed_variables import PackedVariables
 
@@ -47,36 +47,6 @@ class Policy(Protocol):
 
     def act(self, time_step: ts.TimeStep) -> Any:
         """Returns the action, a nest of arrays without batch dimension."""
-
-
-class NumpyPolicy:
-    """The standard actor in NumPy."""
-
-    def __init__(
-        self, actor: NumpyActor, generator: np.random.Generator | None
-    ) -> None:
-        """Acts with a copy of the actor's weights.
-
-        Args:
-          actor: The actor.
-          generator: Samples the actions; None: the greedy action.
-        """
-        self._actor = actor
-        self._generator = generator
-        # What it normalizes with is not in its weights.
-        self.weights = None if actor.normalizes else actor.weights
-
-    def reset(self) -> None:
-        """Reads the actor's weights; there is no state."""
-        self.refresh()
-
-    def refresh(self, packed: NDArray[np.uint8] | None = None) -> None:
-        """Takes over packed weights, or reads the actor's."""
-        self._actor.read_weights(packed)
-
-    def act(self, time_step: ts.TimeStep) -> NDArray[np.float32]:
-        """Returns the action of shape (action_dim,)."""
-        return self._actor.act(time_step.observation, self._generator)
 
 
 class TFAgentsPolicy:
@@ -149,7 +119,7 @@ def make_policy(policy: tf_policy.TFPolicy, generator: np.random.Generator) -> P
     inner = policy.wrapped_policy if is_greedy else policy
     try:
         if type(inner) not in (actor_policy.ActorPolicy, NormalizingActorPolicy):
-            raise NotStandard(f"the policy is a {type(inner).__name__}")
+            raise NotStandard(f"the policy is of type {type(inner).__name__}")
         return NumpyPolicy(NumpyActor.of(inner), None if is_greedy else generator)
     except NotStandard as reason:
         logger.info(

@@ -15,7 +15,7 @@ from tfagents_system.errors import UserError
 from tfagents_system.host import headless
 
 # Rendering on the CPU is slow, and more frames a second show little more.
-MAX_FPS = 25
+TARGET_FPS = 25
 DEFAULT_ENV_FPS = 30
 
 
@@ -33,7 +33,7 @@ class VideoRecorder:
         env_fps = metadata.get("render_fps") or metadata.get(
             "video.frames_per_second", DEFAULT_ENV_FPS
         )
-        self._steps_per_frame = max(1, round(env_fps / MAX_FPS))
+        self._steps_per_frame = max(1, round(env_fps / TARGET_FPS))
         self._env = env
         self._num_steps = 0
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -69,7 +69,7 @@ class PackedVariables:
     def _assign(self, packed: tf.Tensor) -> None:
         parts = tf.split(packed, self._num_bytes)
         for part, variable in zip(parts, self._variables):
-            # Bytes of one number along the last axis, as bitcast wants them.
+            # Bytes of one number along the last axis, as bitcast takes them.
             size = variable.dtype.size
             inner = [] if size == 1 else [size]
             part = tf.reshape(part, [*variable.shape, *inner])

@@ -121,30 +121,7 @@ class ShardedSacAgent(sac_agent.SacAgent):
             self.normalizer.update(transition.time_step.observation)
             transition = self.normalize(transition)
         shards, fractions = _split((transition, weights), self.num_shards)
-
-        def critic_loss(shard: Any) -> tf.Tensor:
-            (time_steps, policy_steps, next_time_steps), shard_weights = shard
-            return self._critic_loss_weight * self.critic_loss(
-                time_steps,
-                policy_steps.action,
-                next_time_steps,
-                td_errors_loss_fn=self._td_errors_loss_fn,
-                gamma=self._gamma,
-                reward_scale_factor=self._reward_scale_factor,
-                weights=shard_weights,
-                training=True,
-            )
-
-        def actor_loss(shard: Any) -> tf.Tensor:
-            return self._actor_loss_weight * self.actor_loss(
-                shard[0].time_step, weights=shard[1], training=True
-            )
-
-        def alpha_loss(shard: Any) -> tf.Tensor:
-            return self._alpha_loss_weight * self.alpha_loss(
-                shard[0].time_step, weights=shard[1], training=True
-            )
-
+        actor_variables = self._actor_network.trainable_variables
         critic_variables = list(
             object_identity.ObjectIdentitySet(
                 self._critic_network_1.trainable_variables
@@ -153,28 +130,48 @@ class ShardedSacAgent(sac_agent.SacAgent):
         )
         losses = {}
         for name, loss_fn, variables, optimizer in (
-            ("Critic", critic_loss, critic_variables, self._critic_optimizer),
-            (
-                "Actor",
-                actor_loss,
-                self._actor_network.trainable_variables,
-                self._actor_optimizer,
-            ),
-            ("Alpha", alpha_loss, [self._log_alpha], self._alpha_optimizer),
+            ("critic", self._critic_part, critic_variables, self._critic_optimizer),
+            ("actor", self._actor_part, actor_variables, self._actor_optimizer),
+            ("alpha", self._alpha_part, [self._log_alpha], self._alpha_optimizer),
         ):
             loss, gradients = _average_gradients(loss_fn, shards, fractions, variables)
-            tf.debugging.check_numerics(loss, f"{name} loss is inf or nan.")
+            message = f"{name.capitalize()} loss is inf or nan."
+            tf.debugging.check_numerics(loss, message)
             self._apply_gradients(gradients, variables, optimizer)
-            losses[name] = loss
+            losses[f"{name}_loss"] = loss
         self.train_step_counter.assign_add(1)
         self._update_target()
         return tf_agent.LossInfo(
-            loss=losses["Critic"] + losses["Actor"] + losses["Alpha"],
-            extra=sac_agent.SacLossInfo(
-                critic_loss=losses["Critic"],
-                actor_loss=losses["Actor"],
-                alpha_loss=losses["Alpha"],
-            ),
+            loss=losses["critic_loss"] + losses["actor_loss"] + losses["alpha_loss"],
+            extra=sac_agent.SacLossInfo(**losses),
+        )
+
+    def _critic_part(self, shard: Any) -> tf.Tensor:
+        """Returns the critics' weighted loss of a shard: transitions, weights."""
+        (time_steps, policy_steps, next_time_steps), weights = shard
+        return self._critic_loss_weight * self.critic_loss(
+            time_steps,
+            policy_steps.action,
+            next_time_steps,
+            td_errors_loss_fn=self._td_errors_loss_fn,
+            gamma=self._gamma,
+            reward_scale_factor=self._reward_scale_factor,
+            weights=weights,
+            training=True,
+        )
+
+    def _actor_part(self, shard: Any) -> tf.Tensor:
+        """Returns the actor's weighted loss of a shard."""
+        transition, weights = shard
+        return self._actor_loss_weight * self.actor_loss(
+            transition.time_step, weights=weights, training=True
+        )
+
+    def _alpha_part(self, shard: Any) -> tf.Tensor:
+        """Returns the weighted loss of log(alpha) of a shard: how alpha is learnt."""
+        transition, weights = shard
+        return self._alpha_loss_weight * self.alpha_loss(
+            transition.time_step, weights=weights, training=True
         )
 
 
@@ -233,7 +230,7 @@ def make_learning_rate(
     Args:
       initial: Learning rate of the first gradient step.
       schedule: One of `hyperparameters.LEARNING_RATE_SCHEDULE`.
-      total_train_steps: Gradient steps after which a schedule has come to 0.
+      total_train_steps: Gradient steps after which a schedule reaches 0.
     """
     schedules = tf.keras.optimizers.schedules
     if schedule == "linear":

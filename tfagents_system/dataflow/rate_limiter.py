@@ -65,7 +65,7 @@ def make_pacing(params: Hyperparameters, codec: RowCodec) -> Pacing:
             max(
                 samples_per_iter,
                 2 * prefetched,
-                # Reverb wants room for an insert and for a sample.
+                # Reverb needs room for an insert and for a sample.
                 2 * codec.rows_per_item * (1 + samples_per_insert),
             )
         ),

@@ -1,6 +1,6 @@
 """The replay: its tables, the workers' writer, and the learner's dataset.
 
-Reverb waits for ever by default. What waits here takes a callback, so that the caller
+Reverb waits forever by default. What waits here takes a callback, so that the caller
 can say what it waits for, and give up.
 """
 
@@ -19,6 +19,8 @@ from tf_agents.trajectories import time_step as ts
 from tfagents_system.dataflow.n_step import NStep
 from tfagents_system.dataflow.rate_limiter import Pacing
 from tfagents_system.dataflow.rows import Row, RowCodec
+
+Client = reverb.Client
 
 EXPERIENCE_TABLE = "experience"
 VARIABLES_TABLE = "variables"
@@ -154,7 +156,7 @@ class ExperienceWriter:
         keeps_order = codec.is_sequence or codec.rows_per_item == 1
         self._max_rows = codec.rows_per_item * (1 if keeps_order else SHUFFLE_ITEMS)
         self._max_pending = max(1, MAX_PENDING_ROWS // codec.rows_per_item)
-        # They may be of several episodes: each row stands for itself.
+        # They may be of several episodes: rows do not depend on each other.
         self._rows: list[Row] = []
 
     def add(

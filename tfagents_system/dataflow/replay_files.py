@@ -1,8 +1,8 @@
 """Reverb's checkpoint files: what they count, and the settings that they bring back.
 
 A server restores the sizes and the rate limiter of its tables with the rows and
-silently ignores those that it was started with. So the files are given the wanted
-settings before the server reads them.
+silently ignores those that it was started with. So the files get the new settings
+before the server reads them.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ def read_num_inserts(folder: Path) -> int:
     return int(experience.rate_limiter.insert_count)
 
 
-def apply_settings(folder: Path, wanted: reverb.Table) -> list[str]:
+def apply_settings(folder: Path, new_table: reverb.Table) -> list[str]:
     """Gives one of Reverb's checkpoints the settings of a table.
 
     The newest rows stay where the table got smaller. Where pacing changed, the count
-    of samples is set so that neither side has a backlog: else a learner would take
+    of samples is set so that neither side has a backlog. Otherwise a learner could take
     millions of gradient steps at once, or none for days.
 
     Args:
       folder: The checkpoint's folder; its files are replaced, not written to, for they
         may be links.
-      wanted: The experience table as it would be made now.
+      new_table: The experience table as this run makes it.
 
     Returns:
       What changed, e.g. `max_size 100 -> 200`, in items.
     """
     tables = _read(folder / _TABLES, checkpoint_pb2.PriorityTableCheckpoint)
     experience = next(table for table in tables if table.table_name == EXPERIENCE_TABLE)
-    info = wanted.info
-    limiter, wanted_limiter = experience.rate_limiter, info.rate_limiter_info
+    info = new_table.info
+    limiter, new_limiter = experience.rate_limiter, info.rate_limiter_info
     changes = []
     if experience.max_size != info.max_size:
         changes.append(f"max_size {experience.max_size} -> {info.max_size}")
@@ -60,7 +60,7 @@ def apply_settings(folder: Path, wanted: reverb.Table) -> list[str]:
         limiter.delete_count += num_dropped
     is_pacing_new = False
     for name in ("samples_per_insert", "min_diff", "max_diff", "min_size_to_sample"):
-        old, new = getattr(limiter, name), getattr(wanted_limiter, name)
+        old, new = getattr(limiter, name), getattr(new_limiter, name)
         if old != new:
             changes.append(f"{name} {old:g} -> {new:g}")
             setattr(limiter, name, new)

@@ -31,8 +31,8 @@ Row = tuple[NDArray[Any], ...]
 # (docs/benchmarks.md).
 _ROWS_PER_ITEM = 8
 _BATCHES_PER_FETCH = 16
-# Of large rows, such as images, each has an item: they cost by the byte, and so many
-# at once as shuffling wants would take gigabytes.
+# A larger row, such as an image, has an item of its own: it costs by the byte, and
+# shuffling as many of them would take gigabytes.
 _LARGE_ROW_BYTES = 4096
 
 
@@ -140,7 +140,7 @@ class RowCodec:
           observation: Nest of arrays, before the action.
           action: The action taken.
           reward: Reward of the step.
-          discount: Discount of the step: 0 in a terminal state, else 1.
+          discount: Discount of the step: 0 in a terminal state, otherwise 1.
           next_observation: Nest of arrays, after the action.
           is_first: Whether an episode begins with this transition.
 

@@ -90,6 +90,59 @@ def publish(client: reverb.Client, policy: PublishedPolicy) -> None:
             time.sleep(RETRY_SECS)
 
 
+class PolicyClient:
+    """Gets the learner's newest policy for a worker.
+
+    Attributes:
+      train_step: Gradient steps that made the policy it has; 0 before the first.
+      lag_train_steps: Gradient steps taken while the worker acted with the one before.
+    """
+
+    def __init__(self, agent: tf_agent.TFAgent, client: reverb.Client) -> None:
+        """Pulls nothing yet.
+
+        Args:
+          agent: Built as the learner's; the variables of its policies are assigned.
+          client: Client of the replay server.
+        """
+        self._client = client
+        self._variables = policy_variables(agent)
+        self._has_policy = False
+        self._pulled_at = 0.0
+        self.train_step = 0
+        self.lag_train_steps = 0
+
+    def pull(self) -> tuple[replay.ReplayInfo | None, bool]:
+        """Takes the newest policy if there is one.
+
+        Returns:
+          What the replay server says of itself, None if it does not answer; and
+          whether there was a policy.
+        """
+        self._pulled_at = time.monotonic()
+        info = replay.read_replay(self._client)
+        if info is None or not info.has_policy:
+            return info, False
+        policy = pull_policy(self._client)
+        if policy is None:
+            return info, False
+        self._variables.assign(policy.packed)
+        if self._has_policy:
+            self.lag_train_steps = max(0, policy.train_step - self.train_step)
+        self._has_policy = True
+        self.train_step = policy.train_step
+        return info, True
+
+    def pull_if_due(self) -> bool:
+        """Takes the newest policy about twice a second; returns whether it did.
+
+        Without an answer the worker goes on with the policy that it has.
+        """
+        if time.monotonic() - self._pulled_at < PULL_PERIOD_SECS:
+            return False
+        return self.pull()[1]
+
+
 def pull_policy(client: reverb.Client) -> PublishedPolicy | None:
     """Returns the newest policy; call it when one has been published.
 

@@ -1,4 +1,4 @@
-"""Packages that only some want: what may be missing, and what to type then."""
+"""Optional packages: which may be missing, and how to install them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def is_installed(package: str) -> bool:
     """Returns whether a package can be imported, without doing it."""
     try:
         return importlib.util.find_spec(package) is not None
-    except ValueError:  # Somebody put None in its place.
+    except ValueError:  # Its entry in sys.modules is None.
         return False
 
 

@@ -11,7 +11,7 @@ from tf_agents.environments import gym_wrapper, py_environment, wrappers
 from tfagents_system.environments import dm_control_env
 from tfagents_system.errors import UserError
 
-# These only pass the call on, or say that there is none.
+# These only pass the call on, or raise NotImplementedError.
 _NOT_ITS_OWN = {
     py_environment.PyEnvironment.set_state,
     wrappers.PyEnvironmentBaseWrapper.set_state,
@@ -70,7 +70,7 @@ def find_set_state(env: object) -> Callable[[dict[str, Any]], Any]:
     """Finds the `set_state(state)` that the user defined.
 
     The outermost one, so that a wrapper can change what goes on to the environment.
-    Methods that take something else than one dictionary, such as
+    Methods that do not take one dictionary, such as
     `set_state(qpos, qvel)` of gymnasium's MuJoCo environments, do not count.
 
     Args:
@@ -80,7 +80,7 @@ def find_set_state(env: object) -> Callable[[dict[str, Any]], Any]:
       The method.
 
     Raises:
-      UserError: There is none.
+      UserError: No layer has one.
     """
     names = []
     for layer in layers(env):

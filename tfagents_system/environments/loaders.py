@@ -49,7 +49,7 @@ def wrap(env: object, *, seed: int | None = None) -> py_environment.PyEnvironmen
       until `StandardEnvironment` corrects it.
 
     Raises:
-      UserError: It is no single environment.
+      UserError: It is not a single environment.
     """
     if isinstance(env, py_environment.PyEnvironment):
         return env

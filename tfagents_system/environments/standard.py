@@ -95,7 +95,7 @@ class StandardEnvironment(wrappers.PyEnvironmentBaseWrapper):
           state: Of the curriculum: parameter to value.
 
         Raises:
-          UserError: There is none that takes one dictionary.
+          UserError: No method of the environment takes one dictionary.
         """
         layers.find_set_state(self._env)(state)
 
@@ -117,7 +117,7 @@ class StandardEnvironment(wrappers.PyEnvironmentBaseWrapper):
         self._num_steps += 1
         if step_type == ts.StepType.FIRST:
             if not self._current_time_step.is_last():
-                self._refuse("a first time step in the midst of an episode")
+                self._refuse("a first time step in the middle of an episode")
             self._num_steps = 0  # TF-Agents' way to begin another one.
         if step_type == ts.StepType.LAST:
             if discount == 0 and self._was_truncated():
@@ -155,7 +155,7 @@ class StandardEnvironment(wrappers.PyEnvironmentBaseWrapper):
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 self._refuse(f"an observation with NaN or infinity: {array}")
         if np.ndim(reward) or not np.isfinite(reward):
-            self._refuse(f"the reward {reward}, which is no finite number")
+            self._refuse(f"the reward {reward}, which is not one finite number")
         if np.ndim(discount) or not 0 <= discount <= 1:
             self._refuse(f"the discount {discount}, which is not between 0 and 1")
 

@@ -6,7 +6,7 @@
   specs.pbtxt                what the environment observes and how it acts
   services/<service>/        one daemontools service a process
   status/<service>.json      what each process says of itself, every second
-  replay/                    Reverb's own checkpoint folder; nothing else in it
+  replay/                    Reverb's own checkpoint folder, and nothing else
   train/checkpoints/         joint checkpoints of learner and replay
   train/<service>/           TensorBoard: losses, rates, training episodes
   eval/<service>/            TensorBoard: evaluation episodes
@@ -71,7 +71,7 @@ class Experiment:
 
     @property
     def replay(self) -> Path:
-        """Reverb's checkpoint root. Reverb deletes what else it finds there."""
+        """Reverb's checkpoint root. Reverb deletes everything else in it."""
         return self.root / "replay"
 
     @property

@@ -44,7 +44,7 @@ class Progress:
 
     @property
     def is_stalled(self) -> bool:
-        """Whether nothing has moved for so long that somebody should look."""
+        """Whether there has been no progress for so long that it needs attention."""
         return self.stalled_secs >= STALL_SECS
 
 

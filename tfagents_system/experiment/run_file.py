@@ -48,7 +48,7 @@ class Run:
         """Reads it from the experiment directory.
 
         Raises:
-          UserError: There is none, or it is damaged.
+          UserError: It is missing or damaged.
         """
         path = experiment.run
         try:

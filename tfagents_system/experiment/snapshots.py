@@ -2,7 +2,7 @@
 
 One rule for many processes and for one: the first start copies both files into the
 experiment directory, and from then on the copies count. To change a setting of a
-training that has begun, edit the copy; if the original differs, that is said.
+training that has begun, edit the copy; a note points out an original that differs.
 """
 
 from __future__ import annotations
@@ -126,6 +126,6 @@ def write_config(experiment: Experiment, source: Path, horizon: int) -> None:
 
 
 def write_params(experiment: Experiment, source: Path) -> None:
-    """Writes the snapshot of the params file, if there is none yet."""
+    """Writes the snapshot of the params file, unless there is one."""
     if not experiment.params.exists():
         shutil.copyfile(source, experiment.params)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import ClassVar, Optional, TypeVar, Union
+import json
+from typing import Any, ClassVar, Optional, TypeVar, Union
 
 import msgspec
 
@@ -125,7 +126,7 @@ class LearnerStatus(Status):
       min_rows: Rows in the replay before the first gradient step.
       train_steps_per_sec: Rate over the last seconds.
       env_steps_per_sec: Rate over the last seconds.
-      problem: What is wrong although training goes on; empty: nothing.
+      problem: A problem that does not stop training; empty if there is none.
     """
 
     COUNTERS = ("train_step",)
@@ -187,7 +188,7 @@ class CollectWorkerStatus(Status):
 
 
 S = TypeVar("S", bound=Status)
-# Names of what is no service and has a status, a plain `Status`.
+# Names that have a status, a plain `Status`, but are not services.
 LAUNCHER = "launcher"
 ONE_PROCESS = "sac"
 
@@ -201,8 +202,8 @@ def read_status(experiment: Experiment, name: str, kind: type[S]) -> S:
       kind: Class of its status.
 
     Returns:
-      The status. Its phase is NOT_STARTED where there is none yet, and UNKNOWN where
-      the file is damaged or of a version that this one does not know.
+      The status. Its phase is NOT_STARTED if there is no file yet, and UNKNOWN if the
+      file is damaged or of an unknown version.
     """
     try:
         contents = experiment.status(name).read_bytes()
@@ -211,10 +212,23 @@ def read_status(experiment: Experiment, name: str, kind: type[S]) -> S:
     except OSError:
         return kind()
     try:
-        status = msgspec.json.decode(contents, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        # Not msgspec's own parser: files of format 1 may hold NaN.
+        fields = json.loads(contents)
+        status = msgspec.convert(_upgrade(fields), kind)
+    except (ValueError, msgspec.ValidationError):
         return kind()
     return status if 1 <= status.format <= FORMAT else kind()
+
+
+def _upgrade(fields: Any) -> Any:
+    """Returns the fields of a file of format 1 under their names of today."""
+    if isinstance(fields, dict) and "format" not in fields:
+        fields["written_steps"] = {
+            name: fields[f"written_{name}"]
+            for name in ("train", "eval")
+            if f"written_{name}" in fields
+        }
+    return fields
 
 
 def read_learner(experiment: Experiment) -> LearnerStatus:

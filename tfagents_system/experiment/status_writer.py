@@ -51,6 +51,7 @@ class StatusWriter(Generic[S]):
         self.value: S = read_status(experiment, name, kind)
         self.value.format = FORMAT
         self.value.pid = os.getpid()
+        self.value.phase = Phase.UNKNOWN  # A former process may have died in STARTING.
         self.enter(Phase.STARTING)
 
     @contextlib.contextmanager

@@ -18,7 +18,7 @@ def write_bytes(path: Path, contents: bytes) -> None:
 
     Args:
       path: The file; its folder is made if it is missing.
-      contents: What it shall hold.
+      contents: Its new contents.
 
     Raises:
       OSError: The disk is full, for example; the old file is intact.

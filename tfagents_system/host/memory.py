@@ -28,7 +28,7 @@ def available_bytes(
     cgroup: Path = Path("/proc/self/cgroup"),
     cgroup_root: Path = Path("/sys/fs/cgroup"),
 ) -> int | None:
-    """Returns the memory that this process may still use; None where nobody says.
+    """Returns the memory that this process may still use; None if it is unknown.
 
     Args:
       meminfo: The kernel's memory statistics.

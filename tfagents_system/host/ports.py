@@ -36,16 +36,16 @@ def check_free(port: int) -> None:
         ) from error
 
 
-def choose_port(wanted: int | None = None) -> int:
+def choose_port(port: int | None = None) -> int:
     """Returns a free port.
 
     Args:
-      wanted: The port; None: any.
+      port: The port; None: any.
 
     Raises:
       UserError: It is taken.
     """
-    if wanted is None:
+    if port is None:
         return _listen(0)
-    check_free(wanted)
-    return wanted
+    check_free(port)
+    return port

@@ -1,4 +1,4 @@
-"""Parents and children on Linux: who dies with whom, and who collects the dead."""
+"""Parents and children on Linux: who dies with whom, and who reaps whom."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def die_with_parent() -> None:
 def adopt_orphans() -> None:
     """Makes this process the parent of its descendants whose own parent has ended.
 
-    The launcher can then collect what svscan leaves. In a container nobody else might,
-    and the dead would stay as zombies.
+    The launcher can then reap what svscan leaves. In a container nobody else might do
+    it, and the processes would stay as zombies.
     """
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def reap() -> None:
-    """Collects the adopted processes that have ended."""
+    """Reaps the adopted processes that have ended."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

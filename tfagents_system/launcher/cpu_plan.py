@@ -79,7 +79,7 @@ def plan_cpus(request: CpuRequest, cpu_ids: Sequence[int]) -> CpuPlan:
 
     Explicit numbers are met exactly, with CPUs of their own, or refused. What is
     `auto` is planned for the machine: every process has CPUs of its own where there
-    are enough, else the `auto` processes share what the explicit ones leave.
+    are enough; otherwise the `auto` processes share what the explicit ones leave.
 
     Args:
       request: The numbers asked for.

@@ -1,4 +1,4 @@
-"""The lock of a run: who has it open is of the run, and while it is locked it lives.
+"""The lock of a run: it is held by the processes of the run, as long as one lives.
 
 The launcher opens `run.lock`, locks it, and every process of the run inherits the
 descriptor. So the lock lasts exactly as long as the last of them, however each ends.
@@ -26,7 +26,7 @@ def open_lock(experiment: Experiment) -> Iterator[int]:
 
 
 def try_lock(descriptor: int) -> bool:
-    """Locks an open file; returns whether nobody else had it locked."""
+    """Locks an open file; returns False if somebody else has it locked."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

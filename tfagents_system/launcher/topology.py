@@ -107,7 +107,7 @@ def loopback_without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
     """Returns the variables that keep gRPC off a proxy for this machine.
 
     gRPC sends even localhost to http_proxy, https_proxy or grpc_proxy, and then
-    waits for ever without a word.
+    waits forever without a word.
     """
     hosts = ["localhost", "127.0.0.1", "::1"]
     variables = {}

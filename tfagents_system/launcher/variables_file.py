@@ -16,7 +16,7 @@ from tfagents_system.launcher.cpu_plan import CpuRequest
 def read_exp_dir(environment: Mapping[str, str]) -> Path:
     """Returns the experiment directory that the environment names.
 
-    SAC_EXP_DIR where it is set, else logs/$SAC_EXP_NAME below the repository, with
+    SAC_EXP_DIR if it is set, otherwise logs/$SAC_EXP_NAME below the repository, with
     `_task_$SLURM_ARRAY_TASK_ID` appended in a SLURM job array.
 
     Raises:

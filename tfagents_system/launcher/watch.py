@@ -60,7 +60,7 @@ class Watch:
         self._show(progress)
 
     def end_line(self) -> None:
-        """Ends the live line, before something else is printed."""
+        """Ends the live line; call it before printing anything else."""
         if self._is_terminal and self._shown_at:
             print(flush=True)
             self._shown_at = 0.0
@@ -92,7 +92,7 @@ class Watch:
         self._stall_shown_at = now
         self.end_line()
         minutes = progress.stalled_secs / 60
-        print(f"error: no progress for {minutes:.0f} min; what the processes do:")
+        print(f"error: no progress for {minutes:.0f} min; what each process is doing:")
         for name in self._limits:
             doing = status_file.read_service(self._experiment, name).describe()
             print(f"  {name}: {doing}; log: {self._experiment.service_log(name)}")

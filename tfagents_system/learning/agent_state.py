@@ -75,7 +75,7 @@ def restore(agent: tf_agent.TFAgent, path: Path, advice: str) -> None:
             f"Change them back, or {advice}"
         ) from error
     for optimizer, learning_rate in learning_rates:
-        if isinstance(optimizer.learning_rate, tf.Variable):  # Else it is a schedule.
+        if isinstance(optimizer.learning_rate, tf.Variable):  # Not a schedule.
             optimizer.learning_rate = learning_rate
 
 

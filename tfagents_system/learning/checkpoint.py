@@ -2,8 +2,8 @@
 
 The replay's are Reverb's files with the rows and the rate limiter, which counts the
 env steps. The replay is saved while the learner trains on, so it may be some seconds
-younger. Reverb keeps a single checkpoint and deletes what else it finds in its folder,
-so the files are linked (not copied) out of it.
+younger. Reverb keeps a single checkpoint and deletes everything else in its folder, so
+the files are linked (not copied) out of it.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def restore_replay_files(
       table: The experience table as this run makes it; the files get its settings.
 
     Returns:
-      The generation, or None if there is none: the replay starts empty.
+      The generation; None if the replay starts empty.
 
     Raises:
       UserError: The rows are of another layout.

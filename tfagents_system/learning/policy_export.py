@@ -137,7 +137,7 @@ def find_checkpoint(experiment: Experiment, name: str) -> Path:
       Its folder.
 
     Raises:
-      UserError: There is none of that name; the message lists what there is.
+      UserError: There is no such checkpoint; the message lists the last ones.
     """
     folder = experiment.policy_checkpoints
     names = list_checkpoints(experiment)

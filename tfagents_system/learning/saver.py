@@ -7,9 +7,9 @@ import logging
 import threading
 from concurrent.futures import Future
 
-import reverb
 from tf_agents.agents import tf_agent
 
+from tfagents_system.dataflow.replay import Client
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.errors import NotSaved
 from tfagents_system.experiment.directory import Experiment
@@ -32,7 +32,7 @@ class Saver:
         self,
         experiment: Experiment,
         agent: tf_agent.TFAgent,
-        client: reverb.Client,
+        client: Client,
         codec: RowCodec,
         status: StatusWriter[LearnerStatus],
         num_policy_checkpoints: int,

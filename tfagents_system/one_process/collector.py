@@ -73,7 +73,7 @@ class Collector:
           is_cut: Whether the episode is cut off here, as by a time limit.
 
         Returns:
-          What the episode came to if the environment has ended it, otherwise None.
+          The episode's result if the environment has ended it, otherwise None.
         """
         episode = self._episode
         assert episode is not None, "begin_episode comes first"

@@ -103,16 +103,18 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[Path, dict[str, Any]]
       arguments: The command line; None: this process's.
 
     Returns:
-      The log directory, and the flags that were given, by name. Flags of names that
-      are not known are the algorithm's: their values are read as JSON, or are text.
+      The log directory, and the flags that were given, by name. Unknown flags belong
+      to the algorithm: their values are read as JSON, or are text.
 
     Raises:
-      UserError: A flag that looks like one that there is, or a word that belongs to
-        none.
+      UserError: A flag that looks like a misspelt one, or a word that belongs to no
+        flag.
     """
     parser = argparse.ArgumentParser(
         description="Trains SAC in one process. The same command resumes.",
-        epilog="Any other flag is kept in kwargs.json and given to the algorithm.",
+        epilog="--horizon N is the number of env steps of the longest episode, for an "
+        "environment without a time limit. Any other flag is kept in kwargs.json and "
+        "given to the algorithm.",
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
@@ -143,7 +145,7 @@ def _read_unknown(words: Sequence[str]) -> dict[str, Any]:
         if word.startswith("--"):
             name, has_value, value = word[2:].partition("=")
             if close := difflib.get_close_matches(name, NAMES, n=1, cutoff=0.75):
-                raise UserError(f"--{name} is no flag; did you mean --{close[0]}?")
+                raise UserError(f"unknown flag --{name}; did you mean --{close[0]}?")
             unknown[name] = _read_value(value) if has_value else True
         elif name and unknown[name] is True:
             unknown[name] = _read_value(word)

@@ -31,6 +31,8 @@ from tfagents_system.settings import configuration, params_file
 from tfagents_system.settings.hyperparameters import Execution
 from tfagents_system.train_params_base import TrainParamsBase
 
+# The names of the flags that were given, in kwargs.json.
+GIVEN_FLAGS = "given_flags"
 # The params file of a training without one; run.py reads it.
 FLAG_PARAMS_FILE = '''"""The flags of sac-train, which are in config.json."""
 
@@ -51,12 +53,14 @@ class _Settings:
       params_path: The params file that it comes from, or where one will be.
       config_path: The JSON that it was built with, or kwargs.json.
       kwargs: All flags, by name.
+      given_flags: Names of those that were given on a command line.
     """
 
     params: TrainParamsBase
     params_path: Path
     config_path: Path
     kwargs: dict[str, Any]
+    given_flags: frozenset[str]
 
 
 def train(
@@ -76,7 +80,7 @@ def train(
     Raises:
       UserError: What is wrong with flags, params or environment.
     """
-    # Where TensorFlow has begun already, its threads are the caller's business.
+    # If TensorFlow is already running, its threads are the caller's business.
     with contextlib.suppress(RuntimeError):
         threads.limit_tensorflow_threads(threads.num_cpus())
     experiment = Experiment(logdir.expanduser().resolve())
@@ -117,6 +121,8 @@ def _read_settings(experiment: Experiment, given: dict[str, Any]) -> _Settings:
     """Reads flags, params file and JSON, or the snapshots of those."""
     kwargs_path = experiment.root / "kwargs.json"
     saved = read_json(kwargs_path) if kwargs_path.exists() else {}
+    # Before there was such a list, every flag counted as given.
+    given_flags = frozenset(saved.pop(GIVEN_FLAGS, saved)) | frozenset(given)
     originals = {name: given[name] for name in ("params", "config") if name in given}
     given = {**given, **{k: str(resolve_path(path)) for k, path in originals.items()}}
     named = {**saved, **given}
@@ -139,8 +145,12 @@ def _read_settings(experiment: Experiment, given: dict[str, Any]) -> _Settings:
         config = {**config, **of_the_user}
         params = params_file.make_params(params_class, params_path, config)
         params = horizon.complete(params, params_path, config_path or params_path)
-        kwargs = flags.complete(given, saved, _loop_of(params))
-    return _Settings(params, params_path, config_path or kwargs_path, kwargs)
+        loop = _loop_of(params)
+        kwargs = flags.complete(given, saved, loop)
+        # The snapshots may have been edited: flags that follow from them follow still.
+        kwargs |= {name: loop[name] for name in loop if name not in given_flags}
+    config_path = config_path or kwargs_path
+    return _Settings(params, params_path, config_path, kwargs, given_flags)
 
 
 def _load_class(
@@ -157,7 +167,7 @@ def _load_class(
 def _choose_config(
     experiment: Experiment, original: str | None, added: dict[str, Any]
 ) -> Path | None:
-    """Returns the JSON that counts; None where there is none."""
+    """Returns the JSON that counts, if there is one."""
     if original is None:
         return experiment.config if experiment.config.exists() else None
     return snapshots.choose_config(experiment, Path(original), "--config", added)
@@ -194,7 +204,10 @@ def _write_snapshots(
     experiment: Experiment, settings: _Settings, params: TrainParamsBase
 ) -> None:
     """Writes kwargs.json, and the snapshots that a resumed training and run.py read."""
-    write_json(experiment.root / "kwargs.json", settings.kwargs)
+    given_flags = sorted(settings.given_flags)
+    write_json(
+        experiment.root / "kwargs.json", {**settings.kwargs, GIVEN_FLAGS: given_flags}
+    )
     # What was chosen, with the flags, of which some may change.
     write_json(experiment.config, params.env_config)
     if settings.params_path.exists():
@@ -230,7 +243,7 @@ def _run(trainer: Trainer) -> bool:
         return True
     if is_resumed:
         trainer.progress.print(f"resumed at iteration {trainer.iteration:,}")
-    # NumPy's threads wait for the next product so busily that TensorFlow's wait, too.
+    # NumPy's threads busy-wait for the next product, on the CPUs TensorFlow needs.
     with threadpool_limits(1, "blas"):
         trainer.run()
     return trainer.iteration >= iterations

@@ -1,1 +1,1 @@
-"""One file, one OS process of a run; `__main__` is the door to all of them."""
+"""One file, one OS process of a run; `__main__` starts any of them."""

@@ -1,4 +1,4 @@
-"""The door to every process of a run: `python -m tfagents_system.processes NAME ...`.
+"""Starts any process of a run: `python -m tfagents_system.processes NAME ...`.
 
 It prepares the process, and only then imports the module of that name, so that all
 modules behind it import at their top. NAME is replay_server, learner, collect_worker

@@ -13,15 +13,14 @@ import threading
 import time
 
 import numpy as np
-import reverb
 import tensorflow as tf
-from absl import flags, logging
-from tf_agents.agents import tf_agent
+from absl import flags
 from tf_agents.environments import py_environment
 from tf_agents.policies import greedy_policy
 
-from tfagents_system.acting import evaluation, observers
+from tfagents_system.acting import observers
 from tfagents_system.acting.episode import Episode, EpisodeResult, Watcher
+from tfagents_system.acting.evaluation import Evaluator
 from tfagents_system.acting.logbook import Logbook
 from tfagents_system.acting.policies import Policy, RandomPolicy, make_policy
 from tfagents_system.algorithm.specs import Specs
@@ -43,7 +42,7 @@ from tfagents_system.learning import build
 from tfagents_system.processes import startup, waiting
 from tfagents_system.settings.curriculum import Curriculum
 from tfagents_system.settings.hyperparameters import Hyperparameters
-from tfagents_system.train_params_base import Observers, TrainParamsBase
+from tfagents_system.train_params_base import TrainParamsBase
 
 WORKER = flags.DEFINE_integer(
     "worker", None, "Number of the worker, from 0.", required=True, lower_bound=0
@@ -52,75 +51,6 @@ WORKER = flags.DEFINE_integer(
 
 class TrainingDone(Exception):
     """Raised out of a wait for the replay server when training is complete."""
-
-
-class PolicySource:
-    """Where a worker gets the learner's newest policy.
-
-    Attributes:
-      train_step: Gradient steps that made the policy it has; 0 before the first.
-      lag_train_steps: Gradient steps taken while the worker acted with the one before.
-    """
-
-    def __init__(
-        self,
-        client: reverb.Client,
-        agent: tf_agent.TFAgent,
-        status: StatusWriter[CollectWorkerStatus],
-    ) -> None:
-        """Pulls nothing yet.
-
-        Args:
-          client: Client of the replay server.
-          agent: Its policies' variables are assigned.
-          status: The worker's.
-        """
-        self._client, self._status = client, status
-        self._variables = variables.policy_variables(agent)
-        self._waits = waiting.WaitLog(status)
-        self._has_policy = False
-        self._pulled_at = 0.0
-        self.train_step = 0
-        self.lag_train_steps = 0
-
-    def wait(self) -> ReplayInfo:
-        """Waits for the replay server and a policy; takes the newest policy."""
-        started = time.monotonic()
-        while True:
-            info, is_pulled = self._pull()
-            if info is not None and is_pulled:
-                self._waits.done()
-                return info
-            awaited = Awaited.REPLAY_SERVER if info is None else Awaited.POLICY
-            self._waits.waiting(awaited, time.monotonic() - started)
-            time.sleep(waiting.POLL_SECS)
-
-    def pull_if_due(self) -> bool:
-        """Takes the newest policy about twice a second; returns whether it did.
-
-        Without an answer the worker goes on with the policy that it has.
-        """
-        if time.monotonic() - self._pulled_at < variables.PULL_PERIOD_SECS:
-            return False
-        return self._pull()[1]
-
-    def _pull(self) -> tuple[ReplayInfo | None, bool]:
-        """Takes the newest policy if there is one; returns whether there was."""
-        self._pulled_at = time.monotonic()
-        info = replay.read_replay(self._client)
-        if info is None or not info.has_policy:
-            return info, False
-        policy = variables.pull_policy(self._client)
-        if policy is None:
-            return info, False
-        self._variables.assign(policy.packed)
-        if self._has_policy:
-            self.lag_train_steps = max(0, policy.train_step - self.train_step)
-        self._has_policy = True
-        self.train_step = policy.train_step
-        with self._status.edit() as status:
-            status.policy_train_step = policy.train_step
-        return info, True
 
 
 class Collector:
@@ -132,7 +62,7 @@ class Collector:
         policy: Policy,
         writer: replay.ExperienceWriter,
         watchers: list[Watcher],
-        source: PolicySource,
+        policies: variables.PolicyClient,
         waits: waiting.WaitLog,
         status: StatusWriter[CollectWorkerStatus],
     ) -> None:
@@ -143,13 +73,13 @@ class Collector:
           policy: Acts after the warm-up.
           writer: Writes the experience.
           watchers: Of the user's observers.
-          source: Keeps the policy fresh.
+          policies: Keeps the policy fresh.
           waits: What the writer reports its waits to.
           status: The worker's.
         """
         self._env, self._policy = env, policy
         self._writer, self._watchers = writer, watchers
-        self._source, self._waits, self._status = source, waits, status
+        self._policies, self._waits, self._status = policies, waits, status
 
     def collect(self, random_policy: Policy | None = None) -> EpisodeResult:
         """Runs an episode; returns once the replay server has all of it.
@@ -169,75 +99,14 @@ class Collector:
             self._waits.done()
             for watch in self._watchers:
                 watch(*transition)
+            if random_policy is None and self._policies.pull_if_due():
+                policy.refresh()
             with self._status.edit() as status:
                 status.worker_env_steps += 1
-            if random_policy is None and self._source.pull_if_due():
-                policy.refresh()
+                status.policy_train_step = self._policies.train_step
         self._writer.flush()
         self._waits.done()
         return episode.result()
-
-
-class Evaluator:
-    """Evaluates the greedy policy when that is due."""
-
-    def __init__(
-        self,
-        params: Hyperparameters,
-        env: py_environment.PyEnvironment,
-        policy: Policy,
-        users_observers: Observers,
-        status: StatusWriter[CollectWorkerStatus],
-    ) -> None:
-        """Evaluates nothing yet.
-
-        Args:
-          params: Period and episodes of an evaluation.
-          env: The environment to evaluate in.
-          policy: The greedy policy.
-          users_observers: The user's, of evaluation episodes.
-          status: The worker's; remembers the last evaluation over restarts.
-        """
-        self._params, self._env, self._policy = params, env, policy
-        self._observers, self._status = users_observers, status
-
-    def is_due(self, train_step: int) -> bool:
-        """Returns whether the policy of a train step is to be evaluated."""
-        period = self._params.eval_period_itrs
-        if not period:
-            return False
-        iteration = self._params.iteration_at(train_step)
-        last = self._status.value.last_eval_iteration
-        if last is None or iteration // period > last // period:
-            return True
-        # The final policy is evaluated in any case.
-        return train_step >= self._params.total_train_steps and iteration > last
-
-    def evaluate(self, train_step: int) -> evaluation.Summary:
-        """Evaluates the policy of a train step."""
-        self._status.enter(Phase.EVALUATING)
-        summary = evaluation.evaluate(
-            self._env,
-            self._policy,
-            self._observers,
-            self._params.n_eval_episodes,
-            self._count_episode,
-        )
-        logging.info("evaluation at train step %d: %s", train_step, summary)
-        with self._status.edit(write_now=True) as status:
-            status.last_eval_iteration = self._params.iteration_at(train_step)
-            status.eval_train_step = train_step
-            status.eval_return = summary.mean_return
-            status.eval_success_rate = summary.success_rate
-            best = status.best_eval_return
-            if best is None or summary.mean_return > best:
-                status.best_eval_return = summary.mean_return
-                status.best_eval_train_step = train_step
-        return summary
-
-    def _count_episode(self) -> None:
-        with self._status.edit() as status:
-            status.worker_eval_episodes += 1
 
 
 class CollectWorker:
@@ -248,7 +117,7 @@ class CollectWorker:
         params: Hyperparameters,
         collector: Collector,
         evaluator: Evaluator,
-        source: PolicySource,
+        policies: variables.PolicyClient,
         curriculum: Curriculum,
         logbook: Logbook,
         status: StatusWriter[CollectWorkerStatus],
@@ -259,15 +128,16 @@ class CollectWorker:
           params: Length of training and of an iteration.
           collector: Runs training episodes.
           evaluator: Runs evaluations.
-          source: The learner's policy.
+          policies: Pulls the learner's policy.
           curriculum: Of the environment to collect in.
           logbook: Logs both.
           status: The worker's.
         """
         self._params = params
         self._collector, self._evaluator = collector, evaluator
-        self._source, self._curriculum = source, curriculum
+        self._policies, self._curriculum = policies, curriculum
         self._logbook, self._status = logbook, status
+        self._waits = waiting.WaitLog(status)
         self._warm_up_rows = rate_limiter.warm_up_rows(params)
 
     def run(self, random_policy: Policy, generator: np.random.Generator) -> None:
@@ -279,7 +149,7 @@ class CollectWorker:
         """
         with contextlib.suppress(TrainingDone):
             while not self._is_complete():
-                info = self._source.wait()
+                info = self._wait_for_policy()
                 is_warm_up = self._is_warm_up(info)
                 if not is_warm_up:
                     self._evaluate_if_due(info)
@@ -287,23 +157,37 @@ class CollectWorker:
                     self._apply_curriculum(generator)
                     self._collect(info, random_policy if is_warm_up else None)
         # The final policy may have come within an episode, too.
-        self._evaluate_if_due(self._source.wait())
+        self._evaluate_if_due(self._wait_for_policy())
         self._status.enter(Phase.FINISHED)
+
+    def _wait_for_policy(self) -> ReplayInfo:
+        """Waits for the replay server and a policy; takes the newest policy."""
+        started = time.monotonic()
+        while True:
+            info, is_pulled = self._policies.pull()
+            if info is not None and is_pulled:
+                self._waits.done()
+                with self._status.edit() as status:
+                    status.policy_train_step = self._policies.train_step
+                return info
+            awaited = Awaited.REPLAY_SERVER if info is None else Awaited.POLICY
+            self._waits.waiting(awaited, time.monotonic() - started)
+            time.sleep(waiting.POLL_SECS)
 
     def _is_complete(self) -> bool:
         """Whether the pulled policy is the final one."""
-        return self._source.train_step >= self._params.total_train_steps
+        return self._policies.train_step >= self._params.total_train_steps
 
     def _is_warm_up(self, info: ReplayInfo) -> bool:
         """Whether to act randomly: shared state decides, not this process's age."""
         return (
             self._params.seed_sac_buffer
-            and self._source.train_step == 0
+            and self._policies.train_step == 0
             and info.num_inserts < self._warm_up_rows
         )
 
     def _apply_curriculum(self, generator: np.random.Generator) -> None:
-        iteration = self._params.iteration_at(self._source.train_step)
+        iteration = self._params.iteration_at(self._policies.train_step)
         if self._curriculum.apply(iteration, generator):
             with self._status.edit() as status:
                 status.curriculum = self._curriculum.values
@@ -316,8 +200,8 @@ class CollectWorker:
         self._logbook.add_episode(
             result,
             self._curriculum.values,
-            Steps(self._source.train_step, info.num_inserts + result.length),
-            policy_lag_train_steps=self._source.lag_train_steps,
+            Steps(self._policies.train_step, info.num_inserts + result.length),
+            policy_lag_train_steps=self._policies.lag_train_steps,
             worker_env_steps_per_sec=rate,
         )
         with self._status.edit() as status:
@@ -326,7 +210,7 @@ class CollectWorker:
             status.train_success_rate = self._logbook.success_rate
 
     def _evaluate_if_due(self, info: ReplayInfo) -> None:
-        train_step = self._source.train_step
+        train_step = self._policies.train_step
         if self._evaluator.is_due(train_step):
             summary = self._evaluator.evaluate(train_step)
             self._logbook.add_evaluation(summary, Steps(train_step, info.num_inserts))
@@ -366,7 +250,7 @@ def make_worker(
 
     train_observers = params.train_observers_ctor(reverb_port)
     eval_observers = params.eval_observers_ctor()
-    source = PolicySource(client, agent, status)
+    policies = variables.PolicyClient(agent, client)
     collector = Collector(
         env,
         make_policy(agent.collect_policy, generator),
@@ -378,7 +262,7 @@ def make_worker(
             on_wait,
         ),
         observers.make_watchers(train_observers),
-        source,
+        policies,
         waits,
         status,
     )
@@ -387,7 +271,7 @@ def make_worker(
         params,
         collector,
         Evaluator(params, eval_env, greedy, eval_observers, status),
-        source,
+        policies,
         Curriculum(params.env_config, env),
         Logbook(experiment, name, status, train_observers, eval_observers),
         status,

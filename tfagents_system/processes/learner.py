@@ -11,7 +11,6 @@ from __future__ import annotations
 import concurrent.futures
 from concurrent.futures import Future
 
-import reverb
 from absl import logging
 
 from tfagents_system.algorithm.specs import Specs
@@ -44,7 +43,7 @@ class Reporter:
         self,
         experiment: Experiment,
         params: Hyperparameters,
-        client: reverb.Client,
+        client: replay.Client,
         publisher: variables.PolicyPublisher,
         status: StatusWriter[LearnerStatus],
     ) -> None:

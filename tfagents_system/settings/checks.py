@@ -14,8 +14,8 @@ from tfagents_system.errors import UserError
 class Check:
     """A requirement on a value beyond its type.
 
-    Stands in the annotation: `discount: Annotated[float, FRACTION]`. None, where the
-    type allows it, needs no check.
+    It is part of the annotation: `discount: Annotated[float, FRACTION]`. None, if the
+    type allows it, is not checked.
 
     Attributes:
       is_valid: Returns whether a value meets the requirement.

@@ -112,7 +112,9 @@ def convert(value: Any, kind: type[T], where: str = "") -> T:
         raise UserError(f"{where or 'the JSON'} must be an object, got {show(value)}")
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     if kind.__struct_config__.forbid_unknown_fields:
-        for name in value.keys() - fields:
+        for name in value:
+            if name in fields:
+                continue
             close = difflib.get_close_matches(name, fields, n=1)
             hint = (
                 f"did you mean {close[0]}?" if close else f"known: {', '.join(fields)}"
@@ -174,7 +176,7 @@ def join_path(where: str, name: str) -> str:
 
 
 def show(value: Any) -> str:
-    """Returns a value as it stands in the JSON, cut where it is long."""
+    """Returns a value as JSON, cut if it is long."""
     text = json.dumps(value, ensure_ascii=False, default=repr)
     if len(text) > SHOWN_CHARACTERS:
         return f"{text[:SHOWN_CHARACTERS]}..."

@@ -48,7 +48,7 @@ def read_overrides(config: Mapping[str, Any]) -> dict[str, Any]:
       Values by name; JSON arrays are tuples.
 
     Raises:
-      UserError: A name is no hyperparameter, or a value does not fit it.
+      UserError: A name is not a hyperparameter, or a value does not fit it.
     """
     overrides = {}
     for name, value in config.get("train_params", {}).items():

@@ -45,7 +45,7 @@ ACTIVATION = one_of(
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
-    """How a process computes gradient steps. The framework sets it; it is no setting.
+    """How a process computes gradient steps. Set by the framework, not by users.
 
     Attributes:
       num_batch_shards: Parts of a batch whose gradients are computed in parallel.

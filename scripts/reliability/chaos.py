@@ -1,9 +1,9 @@
 """Kills random processes of a training with SIGKILL and checks that nothing is lost.
 
-    PYTHONPATH=. .venv/bin/python scripts/benchmark/chaos.py
+    .venv/bin/python scripts/reliability/chaos.py
 
 Trains Pendulum-v1 under the real launcher. Prints one JSON line with what was killed
-and what was seen, and ends with 1 if anything was not as it must be. With --kills 0
+and what was observed, and exits with 1 if there was any violation. With --kills 0
 --tree_kills 0 it trains undisturbed, for comparison.
 """
 
@@ -25,26 +25,29 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+# Benchmarks and reliability checks start their trainings with the same class.
+sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmark"))
 from system import System
 
-from tfagents_system.experiment import generations
-from tfagents_system.experiment.directory import read_json
-from tfagents_system.launcher import daemontools
-from tfagents_system.launcher.topology import LEARNER, REPLAY_SERVER
+from tfagents_system.experiment import generations, services, status_file
+from tfagents_system.experiment.run_file import Run
+from tfagents_system.experiment.status_file import Phase
+from tfagents_system.launcher import run_lock
 
 POLL_SECS = 0.5
-# A process says once a second how far it is.
+# A status is written about once a second.
 STATUS_DELAY_SECS = 3.0
 NUM_WORKERS = 2
 ITERATION_TRAIN_STEPS = 200
-# Between bursts of so many kills the training must get on: with one every few seconds,
-# and each start taking as long, nothing would ever be at stake.
+# After a burst of kills the training must make progress before the next burst: a start
+# takes several seconds, and a process killed while starting has nothing to lose.
 KILLS_PER_BURST = 4
 MAX_RECOVERY_SECS = 120.0
 
 
 def make_config(train_steps: int) -> dict[str, Any]:
-    """Returns the JSON: one gradient step an env step, a checkpoint every 200."""
+    """Returns the JSON: one gradient step per env step, a checkpoint every 200."""
     return {
         "env": "Pendulum-v1",
         "horizon": 200,
@@ -70,7 +73,13 @@ def make_config(train_steps: int) -> dict[str, Any]:
 
 
 class Watcher:
-    """Looks at a training again and again; collects what must not be."""
+    """Checks a training again and again, and collects the violations.
+
+    Attributes:
+      violations: What must not have happened, a line each.
+      max_lost_train_steps: Most gradient steps that had to be taken again.
+      recovery_secs: How long each wait for progress took.
+    """
 
     def __init__(self, system: System) -> None:
         """Watches the given training."""
@@ -84,19 +93,19 @@ class Watcher:
         self._doubled: set[str] = set()
 
     def poll(self) -> None:
-        """Looks once."""
+        """Checks once."""
         self._check_counters()
         self._check_processes()
         time.sleep(POLL_SECS)
 
     def wait_for_progress(self) -> None:
-        """Watches until the training has taken the steps of an iteration."""
+        """Checks until the training has taken the gradient steps of an iteration."""
         started = time.monotonic()
-        before = int(self._system.read(LEARNER).get("train_step", 0))
+        before = self._system.read_learner().train_step
         while True:
             self.poll()
-            status = self._system.read(LEARNER)
-            if status.get("train_step", 0) >= before + ITERATION_TRAIN_STEPS:
+            train_step = self._system.read_learner().train_step
+            if train_step >= before + ITERATION_TRAIN_STEPS:
                 break
             if time.monotonic() - started > MAX_RECOVERY_SECS:
                 self._expect(False, f"no progress from train step {before}")
@@ -104,44 +113,50 @@ class Watcher:
         self.recovery_secs.append(round(time.monotonic() - started, 1))
 
     def _check_counters(self) -> None:
-        """Neither learner nor replay may be behind a checkpoint that was there."""
+        """Checks that neither learner nor replay is behind a completed checkpoint."""
         now = time.time()
         for generation in generations.list_generations(self._experiment)[:1]:
-            if generation.path not in self._checkpoints:
-                self._checkpoints[generation.path] = (now, generation)
-        for name, key in ((LEARNER, "train_step"), (REPLAY_SERVER, "env_steps")):
-            path = self._experiment.status(name)
-            if not path.exists():
-                continue
-            # The status of one that is dead says what was so when it was written.
-            written_at = path.stat().st_mtime
-            status = self._system.read(name)
-            if status.get("state") not in ("training", "serving"):
-                continue
-            acknowledged = max(
-                (
-                    getattr(generation, key)
-                    for seen_at, generation in self._checkpoints.values()
-                    if seen_at < written_at - STATUS_DELAY_SECS
-                ),
-                default=0,
-            )
+            self._checkpoints.setdefault(generation.path, (now, generation))
+        completed = self._checkpoints_before_status(services.LEARNER)
+        learner = self._system.read_learner()
+        if learner.phase is Phase.TRAINING:
+            saved = max((checkpoint.train_step for checkpoint in completed), default=0)
             self._expect(
-                status.get(key, 0) >= acknowledged,
-                f"{name}: {key} {status.get(key)} behind checkpoint {acknowledged}",
+                learner.train_step >= saved,
+                f"learner at train step {learner.train_step}, checkpoint at {saved}",
             )
-            if name == LEARNER:
-                lost = self._last_train_step - status["train_step"]
-                self.max_lost_train_steps = max(self.max_lost_train_steps, lost)
-                self._last_train_step = status["train_step"]
+            lost = self._last_train_step - learner.train_step
+            self.max_lost_train_steps = max(self.max_lost_train_steps, lost)
+            self._last_train_step = learner.train_step
+        completed = self._checkpoints_before_status(services.REPLAY_SERVER)
+        replay_server = self._system.read_replay_server()
+        if replay_server.phase is Phase.SERVING:
+            saved = max((checkpoint.env_steps for checkpoint in completed), default=0)
+            self._expect(
+                replay_server.env_steps >= saved,
+                f"replay at env step {replay_server.env_steps}, checkpoint at {saved}",
+            )
+
+    def _checkpoints_before_status(self, name: str) -> list[generations.Generation]:
+        """Returns the checkpoints that were complete when a status was written.
+
+        The status of a dead process holds what was true when it was written.
+        """
+        path = self._experiment.status(name)
+        written_at = path.stat().st_mtime if path.exists() else 0.0
+        return [
+            generation
+            for seen_at, generation in self._checkpoints.values()
+            if seen_at < written_at - STATUS_DELAY_SECS
+        ]
 
     def _check_processes(self) -> None:
-        """No service may have two processes, but for the moment that dying takes."""
+        """Checks that no service has two processes, except for a moment at its end."""
         counts: collections.Counter[str] = collections.Counter()
         for command in self.commands():
-            module = command[command.index("-m") + 1].rsplit(".", 1)[1]
+            module = command.index("tfagents_system.processes")
             worker = command[-1] if "--worker" in command else ""
-            counts[f"{module} {worker}"] += 1
+            counts[f"{command[module + 1]} {worker}".strip()] += 1
         doubled = {name for name, count in counts.items() if count > 1}
         for name in doubled & self._doubled:
             self._expect(False, f"two processes of {name}")
@@ -154,10 +169,8 @@ class Watcher:
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 command = process.cmdline()
-                is_service = "-m" in command and "tfagents_system.processes" in str(
-                    command
-                )
-                if is_service and root in command and "prepare" not in str(command):
+                is_service = "tfagents_system.processes" in command
+                if is_service and root in command and "prepare" not in command:
                     commands.append(command)
         return commands
 
@@ -168,7 +181,7 @@ class Watcher:
 
 
 def targets(system: System) -> dict[str, int]:
-    """Returns the pids that may be killed: services and their supervise processes."""
+    """Returns what may be killed: the pids of services and of their `supervise`."""
     pids = {}
     for name, process in system.processes().items():
         with contextlib.suppress(psutil.Error):
@@ -180,8 +193,8 @@ def targets(system: System) -> dict[str, int]:
 
 
 def kill_tree(system: System) -> None:
-    """Kills launcher and processes all at once, as a power cut does."""
-    pids = [*daemontools.lock_holders(system.experiment), system.launcher.pid]
+    """Kills launcher and processes all at once, as a power cut would."""
+    pids = [*run_lock.lock_holders(system.experiment), system.launcher.pid]
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -189,7 +202,7 @@ def kill_tree(system: System) -> None:
 
 
 def run(system: System, args: argparse.Namespace) -> dict[str, Any]:
-    """Kills until enough was killed, then lets the training end."""
+    """Kills as often as asked, then lets the training finish."""
     watcher = Watcher(system)
     rng = random.Random(args.seed)
     killed: collections.Counter[str] = collections.Counter()
@@ -202,7 +215,7 @@ def run(system: System, args: argparse.Namespace) -> dict[str, Any]:
     while sum(killed.values()) < args.kills + args.tree_kills:
         watcher.poll()
         if system.launcher.poll() is not None:
-            sys.exit(f"the launcher ended too early:\n{system.output.read_text()}")
+            sys.exit(f"the launcher exited too early:\n{system.output.read_text()}")
         if time.monotonic() < next_kill:
             continue
         if sum(killed.values()) % KILLS_PER_BURST == 0:
@@ -223,13 +236,13 @@ def run(system: System, args: argparse.Namespace) -> dict[str, Any]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pids[name], signal.SIGKILL)
                 killed[name] += 1
-                train_step = system.read(LEARNER).get("train_step")
+                train_step = system.read_learner().train_step
                 print(
                     f"{sum(killed.values())}: {name} at train step {train_step}",
                     file=sys.stderr,
                     flush=True,
                 )
-    kills_ended_at = int(system.read(LEARNER).get("train_step", 0))
+    kills_ended_at = system.read_learner().train_step
     while system.launcher.poll() is None:
         watcher.poll()
     return {
@@ -243,17 +256,17 @@ def run(system: System, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def check_end(system: System, result: dict[str, Any], shared: set[Path]) -> None:
-    """Adds to the violations what is left after the end."""
+    """Adds to the violations whatever is left behind after the end."""
     experiment, violations = system.experiment, result["violations"]
     if system.launcher.returncode or not experiment.done.exists():
         violations.append(f"no DONE, exit code {system.launcher.returncode}")
-    if daemontools.is_running(experiment):
+    if run_lock.is_running(experiment):
         violations.append("processes are left")
     zombies = [p for p in psutil.process_iter() if p.status() == "zombie"]
     own = [p.pid for p in zombies if p.ppid() == os.getpid()]
     if own:
         violations.append(f"zombies are left: {own}")
-    port = read_json(experiment.run)["reverb_port"]
+    port = Run.load(experiment).reverb_port
     with socket.socket(socket.AF_INET6) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -269,9 +282,11 @@ def check_end(system: System, result: dict[str, Any], shared: set[Path]) -> None
 def main() -> int:
     """Runs from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--tree_kills", type=int, default=5)
-    parser.add_argument("--period_secs", type=float, default=5.0, help="mean")
+    parser.add_argument("--kills", type=int, default=200, help="of single processes")
+    parser.add_argument("--tree_kills", type=int, default=5, help="of everything")
+    parser.add_argument(
+        "--period_secs", type=float, default=5.0, help="mean time between two kills"
+    )
     parser.add_argument("--train_steps", type=int, default=70_000)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -290,11 +305,11 @@ def main() -> int:
             if system.launcher.poll() is None:
                 system.stop()
         check_end(system, result, shared)
-        workers = [system.read(f"collect_worker_{i}") for i in range(NUM_WORKERS)]
+        workers = status_file.read_workers(system.experiment)
         result.update(
-            train_step=system.read(LEARNER)["train_step"],
-            env_steps=system.read(REPLAY_SERVER)["env_steps"],
-            final_returns=[worker["eval_return"] for worker in workers],
+            train_step=system.read_learner().train_step,
+            env_steps=system.read_replay_server().env_steps,
+            final_returns=[worker.eval_return for worker in workers],
             secs=round(time.monotonic() - started),
         )
     print(json.dumps(result), flush=True)

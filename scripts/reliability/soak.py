@@ -1,9 +1,9 @@
 """Trains for a long time and shows what grows: memory, descriptors, threads, disk.
 
-    PYTHONPATH=. .venv/bin/python scripts/benchmark/soak.py --minutes 60
+    .venv/bin/python scripts/reliability/soak.py --minutes 60
 
-Prints one JSON line: for each process the mean of the second quarter of the time, when
-everything is warm and the replay full, and of the last quarter.
+Prints one JSON line: for each process two means, one over the second quarter of the
+time, when everything is warm and the replay full, and one over the last quarter.
 """
 
 from __future__ import annotations
@@ -21,18 +21,26 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from chaos import make_config
+
+# Benchmarks and reliability checks start their trainings with the same class.
+sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmark"))
+from chaos import NUM_WORKERS, make_config
 from system import System
 
-from tfagents_system.launcher import daemontools
+from tfagents_system.launcher import run_lock
 
 SAMPLE_SECS = 10.0
 
 
 def sample(system: System) -> dict[str, dict[str, float]]:
-    """Returns what each service, everything else together, and the disk use."""
+    """Returns the use of memory and disk.
+
+    Returns:
+      Amounts by field, for each service, for all other processes together, and for two
+      kinds of files.
+    """
     services = {process.pid: name for name, process in system.processes().items()}
-    pids = {system.launcher.pid, *daemontools.lock_holders(system.experiment)}
+    pids = {system.launcher.pid, *run_lock.lock_holders(system.experiment)}
     used: dict[str, dict[str, float]] = {}
     for pid in pids:
         with contextlib.suppress(psutil.Error):
@@ -46,7 +54,7 @@ def sample(system: System) -> dict[str, dict[str, float]]:
             total = used.setdefault(services.get(pid, "launcher and supervision"), {})
             for field, value in own.items():
                 total[field] = total.get(field, 0) + value
-    # Not rglob: it fails where a folder is removed meanwhile.
+    # Not rglob, which fails when a folder is removed meanwhile.
     for folder, _, names in os.walk(system.experiment.root):
         for name in names:
             with contextlib.suppress(OSError):
@@ -81,14 +89,14 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # Stop the training too.
     with tempfile.TemporaryDirectory(prefix="sac_soak_") as folder:
         config = make_config(train_steps=100_000_000)
-        # Full soon; a checkpoint every 1,000 gradient steps, some seconds.
+        # The replay is soon full; 1,000 gradient steps take a few seconds.
         config["train_params"].update(
             n_episodes_in_buffer=50,
             num_steps_per_iter=1000,
             n_train_episodes_per_iter=5,
             num_iter=100_000,
         )
-        system = System(Path(folder), config, {"SAC_NUM_COLLECT_WORKERS": 2})
+        system = System(Path(folder), config, {"SAC_NUM_COLLECT_WORKERS": NUM_WORKERS})
         try:
             system.wait_for_train_step(1)
             deadline = time.monotonic() + 60 * args.minutes
@@ -96,10 +104,10 @@ def main() -> None:
             while time.monotonic() < deadline:
                 samples.append(sample(system))
                 if system.launcher.poll() is not None:
-                    sys.exit(f"the launcher ended:\n{system.output.read_text()}")
+                    sys.exit(f"the launcher exited:\n{system.output.read_text()}")
                 time.sleep(SAMPLE_SECS)
             result = compare(samples)
-            result["train_step"] = system.read("learner")["train_step"]
+            result["train_step"] = system.read_learner().train_step
         finally:
             system.stop()
     print(json.dumps(result), flush=True)

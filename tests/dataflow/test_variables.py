@@ -1,0 +1,131 @@
+"""The policy edge, against a real Reverb server."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+from tf_agents.policies import greedy_policy
+from tf_agents.trajectories import time_step as ts
+
+from tests.dataflow.conftest import PACING, serve
+from tests.end_to_end.harness import wait_for
+from tfagents_system.acting.policies import make_policy
+from tfagents_system.algorithm.specs import Specs
+from tfagents_system.dataflow import replay, variables
+from tfagents_system.learning.build import build_agent
+
+
+def test_policy_is_published_and_pulled(
+    pendulum: tuple[Any, Any, Specs], server: int
+) -> None:
+    params, _, specs = pendulum
+    learner, worker = build_agent(params, specs), build_agent(params, specs)
+    client = replay.connect(server)
+    publisher = variables.PolicyPublisher(learner, client)
+    assert publisher.last is None
+    for train_step in (0, 7):
+        learner.train_step_counter.assign(train_step)
+        for variable in learner.policy.variables():
+            variable.assign(variable + 0.1)
+        publisher.publish()
+    info = replay.read_replay(client)
+    assert info is not None
+    assert info.has_policy
+    policy = variables.pull_policy(client)
+    assert policy is not None
+    assert policy.train_step == 7
+    assert publisher.last is not None
+    assert publisher.last.train_step == 7
+    expected = variables.policy_variables(learner).read()
+    np.testing.assert_array_equal(policy.packed, expected)
+
+    variables.policy_variables(worker).assign(policy.packed)
+    observation = ts.restart(np.array([0.6, 0.8, -1.0], np.float32))
+    actions = [
+        make_policy(
+            greedy_policy.GreedyPolicy(agent.policy), np.random.default_rng(0)
+        ).act(observation)
+        for agent in (learner, worker)
+    ]
+    np.testing.assert_array_equal(*actions)
+
+
+def test_statistics_of_a_normalizer_travel_with_the_policy(
+    load: Callable[..., Any], pendulum: tuple[Any, Any, Specs]
+) -> None:
+    params = load(train_params={"normalize_observations": True})
+    learner: Any = build_agent(params, pendulum[2])
+    worker: Any = build_agent(params, pendulum[2])
+    learner.normalizer.means[0].assign([1.0, 2.0, 3.0])
+    learner.normalizer.variances[0].assign([4.0, 5.0, 6.0])
+    packed = variables.policy_variables(learner).read()
+    variables.policy_variables(worker).assign(packed)
+    np.testing.assert_array_equal(worker.normalizer.means[0], [1, 2, 3])
+    np.testing.assert_array_equal(worker.normalizer.variances[0], [4, 5, 6])
+
+
+def test_server_that_lost_the_policy_gets_the_last_one_again(
+    pendulum: tuple[Any, Any, Specs], free_port: int, tmp_path: Path
+) -> None:
+    params, _, specs = pendulum
+    agent = build_agent(params, specs)
+    client = replay.connect(free_port)
+    publisher = variables.PolicyPublisher(agent, client)
+    server = serve(tmp_path / "first", PACING, free_port)
+    publisher.publish()
+    server.stop()
+    server = serve(tmp_path / "second", PACING, free_port)
+    info = wait_for(lambda: replay.read_replay(client), "the second server")
+    assert not info.has_policy
+    # What the policy has become meanwhile was not published.
+    for variable in agent.policy.variables():
+        variable.assign(variable + 0.1)
+    assert publisher.last is not None
+    variables.publish(client, publisher.last)
+    policy = variables.pull_policy(client)
+    server.stop()
+    assert policy is not None
+    np.testing.assert_array_equal(policy.packed, publisher.last.packed)
+
+
+def test_publishing_survives_a_server_that_goes_away(
+    load: Callable[..., Any],
+    pendulum: tuple[Any, Any, Specs],
+    free_port: int,
+    tmp_path: Path,
+) -> None:
+    # Large enough that a call is under way most of the time.
+    params = load(train_params={"actor_fc_layer_params": [256, 256]})
+    agent = build_agent(params, pendulum[2])
+    server = serve(tmp_path / "first", PACING, free_port)
+    publisher = variables.PolicyPublisher(agent, replay.connect(free_port))
+    is_over = threading.Event()
+
+    def publish() -> None:
+        while not is_over.is_set():
+            agent.train_step_counter.assign_add(1)
+            publisher.publish()
+
+    def last_train_step() -> int:
+        return 0 if publisher.last is None else publisher.last.train_step
+
+    thread = threading.Thread(target=publish, daemon=True)
+    thread.start()
+    try:
+        wait_for(lambda: last_train_step() > 10, "a policy")
+        server.stop()
+        before = last_train_step()
+        server = serve(tmp_path / "second", PACING, free_port)
+        # The call for the one before has returned.
+        wait_for(lambda: last_train_step() >= before + 2, "another policy", 30)
+    finally:
+        is_over.set()
+    thread.join(30)
+    assert not thread.is_alive()
+    policy = variables.pull_policy(replay.connect(free_port))
+    server.stop()
+    assert policy is not None
+    assert policy.train_step > before

@@ -1,0 +1,64 @@
+"""The paths of an experiment directory, and its DONE mark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tfagents_system.experiment import directory
+from tfagents_system.experiment.directory import Experiment
+
+
+def test_half_a_done_mark_is_none(tmp_path: Path) -> None:
+    experiment = Experiment(tmp_path)
+    assert not experiment.is_trained_for(10)
+    experiment.mark_done(10)
+    assert experiment.is_trained_for(10)
+    assert not experiment.is_trained_for(11)
+    experiment.done.write_text("train_st")
+    assert not experiment.is_trained_for(10)
+
+
+def test_the_layout_is_the_documented_one() -> None:
+    experiment = Experiment(Path("/exp"))
+    paths = {
+        experiment.config: "config.json",
+        experiment.params: "params.py",
+        experiment.run: "run.json",
+        experiment.specs: "specs.pbtxt",
+        experiment.service("learner"): "services/learner",
+        experiment.service_log("learner"): "services/learner/log/main/current",
+        experiment.status("learner"): "status/learner.json",
+        experiment.replay: "replay",
+        experiment.checkpoints: "train/checkpoints",
+        experiment.train_summaries("learner"): "train/learner",
+        experiment.eval_summaries("collect_worker_0"): "eval/collect_worker_0",
+        experiment.policies: "policies",
+        experiment.policy_checkpoints: "policies/checkpoints",
+        experiment.videos: "videos",
+        experiment.temporary_files: "tmp",
+        experiment.done: "DONE",
+    }
+    assert len(paths) == 16
+    for path, expected in paths.items():
+        assert str(path) == f"/exp/{expected}"
+        # Each entry is in the picture at the top of the module.
+        assert expected.split("/")[0] in str(directory.__doc__)
+
+
+def test_paths_are_as_given_or_relative_to_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    in_repository = REPOSITORY / "config" / "minitaur.json"
+    assert directory.REPOSITORY == REPOSITORY
+    assert directory.resolve_path("config/minitaur.json") == in_repository
+    assert directory.resolve_path("not/there") == REPOSITORY / "not" / "there"
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "minitaur.json").touch()
+    here = tmp_path / "config" / "minitaur.json"
+    assert directory.resolve_path("config/minitaur.json") == here
+    assert directory.resolve_path(str(tmp_path / "gone")) == tmp_path / "gone"
+    assert directory.resolve_path("~/x") == Path.home() / "x"

@@ -1,0 +1,94 @@
+"""Files that are whole or absent, and JSON that is read with one clear line."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import zlib
+from pathlib import Path
+
+import pytest
+
+from tfagents_system.errors import UserError
+from tfagents_system.host import files
+
+
+def test_a_file_is_replaced_whole_and_its_folder_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+    files.write_bytes(path, b"first")
+    files.write_bytes(path, b"second \x00\xff")
+    assert path.read_bytes() == b"second \x00\xff"
+    assert [entry.name for entry in path.parent.iterdir()] == ["file"]
+
+
+def test_on_a_full_disk_the_old_file_is_intact(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    files.write_bytes(path, b"old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            files.write_bytes(path, b"new" * 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == b"old"
+    files.write_bytes(path, b"new" * 100)
+    # What was left of the attempt is used up by the next one.
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_is_written_as_json_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    value = {"a": [1, 2.5, None, True], "ä": {"b": "\n"}}
+    files.write_json(path, value)
+    assert files.read_json(path) == value
+    assert path.read_bytes().endswith(b"}\n")
+    assert files.read_json(path, object_pairs_hook=len) == 2
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        (None, r"^cannot read .*/file\.json: No such file or directory$"),
+        (b"", r"/file\.json is not valid JSON: "),
+        (b"{", r"/file\.json is not valid JSON: "),
+        (b'{"a": 1} x', r"/file\.json is not valid JSON: Extra data"),
+        (b'"\xff"', r"/file\.json is not valid JSON: 'utf-8' codec"),
+    ],
+)
+def test_bad_json_is_one_line(
+    tmp_path: Path, contents: bytes | None, message: str
+) -> None:
+    path = tmp_path / "file.json"
+    if contents is not None:
+        path.write_bytes(contents)
+    with pytest.raises(UserError, match=message) as error:
+        files.read_json(path)
+    assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match=re.escape(f"cannot read {tmp_path}: Is a dir")):
+        files.read_json(tmp_path)
+
+
+def test_a_fingerprint_is_of_the_size_and_every_byte(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    assert files.fingerprint(path) == (0, 0)
+    contents = bytearray(os.urandom(3_000_001))  # More than one chunk.
+    path.write_bytes(contents)
+    before = files.fingerprint(path)
+    assert before == (3_000_001, zlib.crc32(contents))
+    contents[2_500_000] ^= 1
+    path.write_bytes(contents)
+    assert files.fingerprint(path)[1] != before[1]
+
+
+def test_files_and_folders_are_forced_to_disk(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    num_open = len(list(Path("/proc/self/fd").iterdir()))
+    files.sync(path)
+    files.sync(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        files.sync(tmp_path / "gone")
+    assert len(list(Path("/proc/self/fd").iterdir())) == num_open

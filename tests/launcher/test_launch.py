@@ -1,0 +1,219 @@
+"""The launcher's steps before anything is started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY, WriteFiles
+from tests.launcher.conftest import write_script, write_status
+from tests.waiting import wait_for
+from tfagents_system.errors import UserError
+from tfagents_system.experiment import status_file
+from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.run_file import Run
+from tfagents_system.experiment.status_file import Phase, Status
+from tfagents_system.launcher import daemontools, launch, run_lock, stop
+
+VARIABLES = {"SAC_NUM_COLLECT_WORKERS": "2"}
+
+
+def test_the_plan_is_printed_and_is_for_the_cpus_at_hand(
+    experiment: Experiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    variables = {**VARIABLES, "SAC_EXP_DIR": str(experiment.root)}
+    planned = launch.plan_services(variables, port=8000)
+    assert [service.name for service in planned] == [
+        "replay_server",
+        "learner",
+        "collect_worker_0",
+        "collect_worker_1",
+    ]
+    cpus = os.sched_getaffinity(0)
+    assert capsys.readouterr().out.startswith(f"Plan for {len(cpus)} CPU")
+    for service in planned:
+        assert set(service.cpus) <= cpus
+        assert service.environment["PYTHON"] == sys.executable
+        assert service.environment["SAC_EXP_DIR"] == str(experiment.root)
+
+
+def test_a_second_launcher_is_refused_with_the_first_ones_pid(
+    experiment: Experiment,
+) -> None:
+    code = (
+        "import pathlib, sys\n"
+        "from tfagents_system.errors import run_command\n"
+        "from tfagents_system.experiment.directory import Experiment\n"
+        "from tfagents_system.launcher import launch\n"
+        "def main():\n"
+        "    with launch.exclusive_run(Experiment(pathlib.Path(sys.argv[1]))):\n"
+        "        return 0\n"
+        "sys.exit(run_command(main))\n"
+    )
+    command = [sys.executable, "-c", code, str(experiment.root)]
+    with launch.exclusive_run(experiment):
+        assert run_lock.is_running(experiment)
+        second = subprocess.run(
+            command, cwd=REPOSITORY, capture_output=True, text=True, check=False
+        )
+    assert second.returncode == 2
+    assert second.stderr == (
+        f"error: {experiment.root} is being trained by the launcher with pid "
+        f"{os.getpid()}; see scripts/status.sh, or stop it with "
+        "scripts/stop_training.sh\n"
+    )
+    assert not run_lock.is_running(experiment)
+    third = subprocess.run(command, cwd=REPOSITORY, check=False)
+    assert third.returncode == 0
+
+
+def test_what_a_dead_launcher_left_is_stopped_first(
+    experiment: Experiment,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stop, "STOP_GRACE_SECS", 0.2)
+    with run_lock.open_lock(experiment) as lock:
+        assert run_lock.try_lock(lock)
+        left = subprocess.Popen(["sleep", "100"], pass_fds=[lock])
+    with launch.exclusive_run(experiment) as lock:
+        assert run_lock.try_lock(lock)
+        assert run_lock.lock_holders(experiment) == []
+    assert capsys.readouterr().out == (
+        "A launcher died and left processes of this run; stopping them.\n"
+    )
+    left.wait()
+
+
+def test_a_look_at_the_lock_is_no_run(
+    experiment: Experiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """scripts/status.sh takes the lock for a moment."""
+    with run_lock.open_lock(experiment) as descriptor:
+        assert run_lock.try_lock(descriptor)
+        looking = os.dup(descriptor)
+    timer = threading.Timer(0.3, os.close, [looking])
+    timer.start()
+    with launch.exclusive_run(experiment):
+        pass
+    timer.join()
+    assert capsys.readouterr().out == ""
+
+
+def test_nothing_is_started_when_the_prepare_step_refuses(
+    experiment: Experiment,
+    write_files: WriteFiles,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    params, config = write_files(horizon="long")
+    with pytest.raises(UserError, match="nothing was started"):
+        launch.prepare(experiment, params, config)
+    output = capfd.readouterr()
+    assert output.err.startswith(f"error: {config}: horizon must be ")
+    assert output.err.count("\n") == 1
+    # For what libraries print.
+    assert output.out == (experiment.root / "prepare.log").read_text() == ""
+
+
+def test_a_run_is_written_for_its_processes(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    params = tmp_path / "somewhere" / "params.py"
+    variables = {**VARIABLES, "SAC_EXP_DIR": str(experiment.root)}
+    planned = launch.plan_services(variables, port=8000)
+    launch.write_run(experiment, planned, 8000, params)
+    run = Run.load(experiment)
+    assert run.names == [service.name for service in planned]
+    assert (run.reverb_port, run.params_folder) == (8000, str(params.parent))
+    assert set(run.starts_before.values()) == {0}
+    for service in planned:
+        folder = experiment.service(service.name)
+        assert (folder / "run").exists()
+        assert (folder / "log" / "run").exists()
+    # A process has written nothing yet, and nothing is made up for it.
+    assert not experiment.status("learner").exists()
+
+
+def test_the_next_run_begins_where_the_last_one_ended(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    params = tmp_path / "somewhere" / "params.py"
+    variables = {**VARIABLES, "SAC_EXP_DIR": str(experiment.root)}
+    planned = launch.plan_services(variables, port=8000)
+    launch.write_run(experiment, planned, 8000, params)
+    (experiment.service("learner") / "starts").write_text("0\n0\n0\n")
+    write_status(experiment, "learner", Phase.FINISHED, train_step=150)
+    # Fewer workers, and the snapshot itself is launched.
+    planned = planned[:-1]
+    launch.write_run(experiment, planned, 8001, experiment.params)
+    run = Run.load(experiment)
+    assert (run.reverb_port, run.params_folder) == (8001, str(params.parent))
+    assert run.starts_before["learner"] == 3
+    assert not experiment.service("collect_worker_1").exists()
+    learner = status_file.read_learner(experiment)
+    assert (learner.phase, learner.train_step) == (Phase.NOT_STARTED, 150)
+
+
+def test_a_snapshot_that_never_was_a_copy_is_its_own_original(
+    experiment: Experiment,
+) -> None:
+    launch.write_run(experiment, [], 8000, experiment.params)
+    assert Run.load(experiment).params_folder == str(experiment.root)
+
+
+def test_processes_find_the_package_and_daemontools_and_no_proxy(
+    tmp_path: Path,
+) -> None:
+    write_script(tmp_path / "supervise", "exit 1")
+    given = {
+        "PATH": str(tmp_path),
+        "PYTHONPATH": "/mine",
+        "http_proxy": "http://proxy:80",
+        "SAC_EXP_NAME": "x",
+    }
+    made = launch.make_environment(given)
+    assert made["PYTHONPATH"] == f"{REPOSITORY}:/mine"
+    assert made["PATH"] == daemontools.daemontools_path(given)
+    assert "localhost" in made["no_proxy"]
+    assert {name: made[name] for name in ("http_proxy", "SAC_EXP_NAME")} == {
+        "http_proxy": "http://proxy:80",
+        "SAC_EXP_NAME": "x",
+    }
+    assert launch.make_environment({"PATH": str(tmp_path)})["PYTHONPATH"] == str(
+        REPOSITORY
+    )
+
+
+def read_launcher(experiment: Experiment) -> Status:
+    return status_file.read_status(experiment, status_file.LAUNCHER, Status)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_a_stop_before_anything_was_started_ends_the_launcher(
+    experiment: Experiment, write_files: WriteFiles, signum: signal.Signals
+) -> None:
+    """Signals the launcher while its prepare step is in the user's code."""
+    params, config = write_files("import time, pathlib\ntime.sleep(100)\n")
+    launcher = subprocess.Popen(
+        [sys.executable, "-m", "tfagents_system.launcher.launch"],
+        cwd=REPOSITORY,
+        env={
+            **os.environ,
+            "SAC_PARAMS": str(params),
+            "SAC_CONFIG": str(config),
+            "SAC_EXP_DIR": str(experiment.root),
+        },
+        stdout=subprocess.DEVNULL,
+    )
+    wait_for(lambda: read_launcher(experiment).phase is Phase.PREPARING)
+    assert read_launcher(experiment).pid == launcher.pid
+    launcher.send_signal(signum)
+    assert launcher.wait(20) == 128 + signum
+    assert not experiment.services.exists()
+    assert not run_lock.is_running(experiment)

@@ -1,0 +1,156 @@
+"""What scripts/status.sh prints, and scripts/stop_training.sh does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.launcher.conftest import (
+    SLEEP,
+    StartServices,
+    start,
+    write_status,
+)
+from tfagents_system.errors import UserError
+from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.run_file import Run, RunService
+from tfagents_system.experiment.status_file import Awaited, Phase
+from tfagents_system.launcher import daemontools, run_lock, status
+
+
+def write_run(experiment: Experiment, *names: str) -> None:
+    services = tuple(RunService(name, (0,), 0) for name in names)
+    Run(reverb_port=8000, params_folder="/", services=services).save(experiment)
+
+
+def printed(experiment: Experiment, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Returns the lines of the status."""
+    status.print_status(experiment)
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_run_that_is_over_is_stopped_or_complete(
+    experiment: Experiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(experiment, "learner", "collect_worker_0")
+    write_status(experiment, "learner", Phase.STOPPED, train_step=150, num_iter=10)
+    for _ in range(3):
+        start(experiment, "learner")
+    title, progress, *services = printed(experiment, capsys)
+    assert title == f"{experiment.root}: stopped"
+    assert progress.startswith("stopped | iteration 0/10 | ")
+    assert "| restarts 2 |" in progress
+    assert [service.rstrip() for service in services] == [
+        "  learner           down          restarts 2",
+        "  collect_worker_0  down          restarts 0",
+    ]
+    experiment.mark_done(150)
+    assert printed(experiment, capsys)[0] == f"{experiment.root}: complete"
+
+
+def test_a_run_that_is_alive_has_pids_and_says_what_it_does(
+    experiment: Experiment,
+    start_services: StartServices,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = ("replay_server", "learner", "collect_worker_0", "collect_worker_1")
+    write_run(experiment, *names)
+    since = time.time() - 60
+    write_status(
+        experiment,
+        "learner",
+        Phase.WAITING,
+        waiting_for=Awaited.WARM_UP.value,
+        phase_since=since,
+        num_rows=5,
+        min_rows=10,
+    )
+    write_status(
+        experiment,
+        "collect_worker_0",
+        Phase.COLLECTING,
+        phase_since=since,
+        curriculum={"mass": 0.5},
+    )
+    experiment.status("collect_worker_1").write_text("{")
+    start_services(**dict.fromkeys(names, SLEEP))
+    title, _, *lines = printed(experiment, capsys)
+    assert title == f"{experiment.root}: running without launcher"
+    pids = {name: daemontools.pid_of(experiment, name) for name in names}
+    replay_server, learner, worker_0, curriculum, worker_1 = lines
+    for name, line in zip(names, (replay_server, learner, worker_0, worker_1)):
+        assert line.split()[:3] == [name, "pid", str(pids[name])]
+    assert replay_server.endswith("  not started")
+    assert "  waiting for the first experience (5 of 10 rows) for 6" in learner
+    assert "  collecting for 6" in worker_0
+    assert curriculum.strip() == "curriculum: {'mass': 0.5}"
+    assert worker_1.endswith("  unknown")
+
+
+def test_a_run_without_launcher_is_stopped_directly(
+    experiment: Experiment,
+    start_services: StartServices,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    start_services(collect_worker_0=SLEEP)
+    status.stop_run(experiment)
+    assert capsys.readouterr().out == "Stopped. Nothing of this run is left.\n"
+    assert run_lock.lock_holders(experiment) == []
+
+
+def test_a_run_is_stopped_by_its_launcher(
+    experiment: Experiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = (
+        "import pathlib, signal, sys\n"
+        "from tfagents_system.experiment.directory import Experiment\n"
+        "from tfagents_system.launcher import launch\n"
+        "with launch.exclusive_run(Experiment(pathlib.Path(sys.argv[1]))):\n"
+        "    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
+        "    print('ready', flush=True)\n"
+        "    signal.pause()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(experiment.root)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as launcher:
+        assert launcher.stdout is not None
+        assert launcher.stdout.readline() == "ready\n"
+        write_run(experiment, "learner")
+        title = printed(experiment, capsys)[0]
+        assert title == f"{experiment.root}: running, launcher pid {launcher.pid}"
+        status.stop_run(experiment)
+        assert launcher.wait() == 128 + signal.SIGTERM
+    assert capsys.readouterr().out == (
+        f"Asked the launcher (pid {launcher.pid}) to stop.\n"
+        "Stopped. Nothing of this run is left.\n"
+    )
+    assert not run_lock.is_running(experiment)
+
+
+def test_an_experiment_is_found_by_its_directory_or_by_the_variables(
+    experiment: Experiment,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["status", "status", str(experiment.root)])
+    with pytest.raises(UserError, match=f"^no run in {experiment.root}$"):
+        status.main()
+    write_run(experiment, "learner")
+    assert status.main() == 0
+    by_directory = capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["status", "status"])
+    monkeypatch.setitem(os.environ, "SAC_EXP_DIR", str(experiment.root))
+    assert status.main() == 0
+    assert capsys.readouterr().out == by_directory
+    monkeypatch.setattr(sys, "argv", ["status", "stop"])
+    assert status.main() == 0
+    assert capsys.readouterr().out == "Stopped. Nothing of this run is left.\n"

@@ -1,0 +1,22 @@
+"""Fixtures of the learning tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfagents_system.dataflow.rows import RowCodec
+from tfagents_system.experiment.directory import Experiment
+from tfagents_system.learning import build
+
+
+@pytest.fixture
+def begun(
+    pendulum: tuple[Any, Any, Any], tmp_path: Path
+) -> tuple[Experiment, RowCodec, Any]:
+    """Returns an experiment without checkpoints, its codec and an untrained agent."""
+    params, _, specs = pendulum
+    agent = build.build_agent(params, specs)
+    return Experiment(tmp_path / "exp"), RowCodec(specs), agent

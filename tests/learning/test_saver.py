@@ -1,0 +1,225 @@
+"""Saving while training goes on, against a real Reverb server."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.learning.helpers import make_batch, serve, write_rows
+from tests.waiting import wait_for
+from tfagents_system.dataflow import replay
+from tfagents_system.dataflow.rate_limiter import Pacing
+from tfagents_system.dataflow.rows import RowCodec
+from tfagents_system.errors import NotSaved
+from tfagents_system.experiment import generations
+from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.status_file import LearnerStatus, read_learner
+from tfagents_system.experiment.status_writer import StatusWriter
+from tfagents_system.learning import checkpoint, policy_export
+from tfagents_system.learning.build import build_agent
+from tfagents_system.learning.saver import Saver
+
+NUM_POLICY_CHECKPOINTS = 2
+# Nothing is sampled, and yet nobody waits.
+PACING = Pacing(capacity=10_000, min_size=1, samples_per_insert=1.0, slack_samples=1e6)
+
+
+class Saving:
+    """An agent, its saver, and the replay server that holds the other half."""
+
+    def __init__(self, folder: Path, port: int, params: Any, specs: Any) -> None:
+        self.experiment = Experiment(folder)
+        self.codec = RowCodec(specs)
+        self.port = port
+        self.server = serve(self.experiment, self.codec, port, PACING)
+        self.agent = build_agent(params, specs)
+        status = StatusWriter(self.experiment, "learner", LearnerStatus)
+        self.status = status
+        client = replay.connect(port)
+        self.saver = Saver(
+            self.experiment,
+            self.agent,
+            client,
+            self.codec,
+            status,
+            NUM_POLICY_CHECKPOINTS,
+        )
+
+    def train(self) -> None:
+        """Takes a gradient step."""
+        self.agent.train(make_batch(self.codec, 0))
+
+    def restart_server(self) -> None:
+        """Starts a server again in the place of the one that was stopped."""
+        self.server = serve(self.experiment, self.codec, self.port, PACING)
+
+    def generations(self) -> list[int]:
+        """Returns the train steps of the joint checkpoints, the newest first."""
+        found = generations.list_generations(self.experiment)
+        return [generation.train_step for generation in found]
+
+    def policy_checkpoints(self) -> list[int]:
+        """Returns the train steps of the policy checkpoints, the oldest first."""
+        names = policy_export.list_checkpoints(self.experiment)
+        return [int(name[-10:]) for name in names]
+
+    def newest_is_intact(self) -> bool:
+        """Returns whether nothing of the newest joint checkpoint is damaged."""
+        with generations.locked(self.experiment):
+            newest = generations.newest_intact(self.experiment)
+        return newest is not None and newest.train_step == self.generations()[0]
+
+
+@pytest.fixture
+def saving(
+    pendulum: tuple[Any, Any, Any], free_port: int, tmp_path: Path
+) -> Iterator[Saving]:
+    """Yields an agent that was trained for a step, saved."""
+    params, _, specs = pendulum
+    saving = Saving(tmp_path, free_port, params, specs)
+    saving.train()
+    saving.saver.save().result(60)
+    yield saving
+    saving.server.stop()
+
+
+@contextlib.contextmanager
+def full_disk(num_bytes: int = 100) -> Iterator[None]:
+    """Lets no file of this process grow beyond a size."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_the_future_completes_when_the_joint_checkpoint_is_there(
+    saving: Saving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_complete = threading.Event()
+    complete = checkpoint.complete
+
+    def wait_and_complete(*args: Any) -> Any:
+        assert may_complete.wait(60)
+        return complete(*args)
+
+    monkeypatch.setattr(checkpoint, "complete", wait_and_complete)
+    saving.train()
+    future = saving.saver.save()
+    # The agent is written: it may train while the replay is added.
+    saving.train()
+    assert not future.done()
+    assert saving.generations() == [1]
+    may_complete.set()
+    assert future.result(60) is None
+    assert saving.generations() == [2, 1]
+    assert saving.policy_checkpoints() == [1, 2]
+    status = read_learner(saving.experiment)
+    assert (status.train_step, status.problem) == (3, "")
+
+
+def test_what_is_saved_already_is_not_saved_again(saving: Saving) -> None:
+    (before,) = saving.experiment.checkpoints.glob("generation_*")
+    written_at = before.stat().st_mtime_ns
+    future = saving.saver.save()
+    assert future.done()
+    assert future.result() is None
+    assert saving.generations() == [1]
+    assert before.stat().st_mtime_ns == written_at
+
+
+def test_policy_checkpoints_are_few(saving: Saving) -> None:
+    for _ in range(2):
+        saving.train()
+        saving.saver.save().result(60)
+    assert saving.policy_checkpoints() == [2, 3]
+    assert saving.generations() == [3, 2]
+
+
+def check_not_saved(saving: Saving, future: Future[None]) -> None:
+    """Checks that nothing is saved of train step 2, and that people learn of it."""
+    error = future.exception(60)
+    assert isinstance(error, NotSaved)
+    assert str(error).startswith("no checkpoint: ")
+    assert "\n" not in str(error)
+    assert saving.status.value.problem == str(error)
+    assert saving.generations() == [1]
+    assert saving.newest_is_intact()
+
+
+def check_saved(saving: Saving) -> None:
+    """Checks that the problem is over: train step 2 is saved."""
+    assert saving.generations() == [2, 1]
+    assert saving.newest_is_intact()
+    status = read_learner(saving.experiment)
+    assert (status.train_step, status.problem) == (2, "")
+
+
+def test_a_replay_server_that_is_away_costs_one_checkpoint(saving: Saving) -> None:
+    saving.server.stop()
+    saving.train()
+    check_not_saved(saving, saving.saver.save())
+    # The policy needs no server, nor does the status file.
+    assert saving.policy_checkpoints() == [1, 2]
+    problem = read_learner(saving.experiment).problem
+    assert problem == saving.status.value.problem
+    saving.restart_server()
+    # The client has to connect again.
+    wait_for(lambda: saving.saver.save().exception(60) is None, timeout_secs=60)
+    check_saved(saving)
+
+
+def test_a_full_disk_costs_one_checkpoint(saving: Saving) -> None:
+    saving.train()
+    with full_disk():
+        check_not_saved(saving, saving.saver.save())
+    saving.saver.save().result(60)
+    check_saved(saving)
+
+
+def test_a_disk_that_is_full_only_for_the_replay_costs_one_checkpoint(
+    saving: Saving,
+) -> None:
+    # Numbers that Reverb cannot compress.
+    rng = np.random.default_rng(0)
+    rows = [
+        tuple(rng.normal(size=c.shape).astype(np.float32) for c in saving.codec.columns)
+        for _ in range(8 * 200)
+    ]
+    write_rows(saving.port, saving.codec, rows)
+    saving.train()
+    with full_disk(40_000):
+        check_not_saved(saving, saving.saver.save())
+        assert saving.policy_checkpoints() == [1, 2]
+    saving.saver.save().result(60)
+    check_saved(saving)
+
+
+def test_an_unexpected_error_of_the_thread_is_raised_by_the_next_save(
+    saving: Saving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> None:
+        raise ZeroDivisionError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "complete", fail)
+        saving.train()
+        future = saving.saver.save()
+        assert isinstance(future.exception(60), ZeroDivisionError)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        saving.saver.save()
+
+
+def test_saved_models_are_exported(saving: Saving) -> None:
+    saving.saver.export_saved_models()
+    for name in ("greedy_policy", "collect_policy"):
+        assert (saving.experiment.policies / name / "saved_model.pb").is_file()

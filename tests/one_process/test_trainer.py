@@ -1,0 +1,184 @@
+"""The loop of the one-process mode: an env step, a gradient step, and so on."""
+
+from __future__ import annotations
+
+import resource
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.end_to_end.harness import read_scalars
+from tests.learning.helpers import trained_weights
+from tfagents_system.algorithm.specs import read_specs
+from tfagents_system.dataflow.rows import RowCodec
+from tfagents_system.environments import hooks
+from tfagents_system.experiment.directory import Experiment
+from tfagents_system.learning.build import build_agent
+from tfagents_system.one_process.flags import Loop
+from tfagents_system.one_process.trainer import Trainer
+from tfagents_system.settings.hyperparameters import Execution
+
+WARM_UP_STEPS = 5
+LOOP: dict[str, Any] = {
+    "iterations": 12,
+    "buffer_size": 1000,
+    "warm_up_steps": WARM_UP_STEPS,
+    "seed": 0,
+    "episodes_per_eval": 1,
+    "max_to_keep": 2,
+    "checkpoint_interval": 1000,
+    "log_interval": 1000,
+}
+
+
+@pytest.fixture
+def make(load: Any, tmp_path: Path) -> Iterator[Callable[..., Trainer]]:
+    """Yields a function that makes a trainer of Pendulum, with what it overrides."""
+    trainers: list[Trainer] = []
+    params = load(horizon=200)
+
+    def make_trainer(
+        trainer_class: type[Trainer] = Trainer,
+        n_step_returns: int = 1,
+        stop: threading.Event | None = None,
+        **loop: int,
+    ) -> Trainer:
+        params.n_step_returns = n_step_returns
+        env = hooks.make_collect_env(params, 0, 0)
+        specs = read_specs(env)
+        tf.keras.utils.set_random_seed(0)
+        agent = build_agent(params, specs, Execution(noise_seed=0))
+        tf.random.set_seed(None)
+        trainer = trainer_class(
+            params,
+            agent,
+            (env, hooks.make_eval_env(params, 0, 1, env)),
+            RowCodec.of(params, specs),
+            Experiment(tmp_path / "runs"),
+            Loop(**{**LOOP, **loop}),
+            stop,
+        )
+        trainers.append(trainer)
+        return trainer
+
+    yield make_trainer
+    for trainer in trainers:
+        trainer.gradient_steps.close()
+
+
+def iterate(trainer: Trainer, count: int) -> None:
+    """Takes iterations."""
+    for _ in range(count):
+        trainer.iterate()
+
+
+def test_each_env_step_after_the_warm_up_has_a_gradient_step(
+    make: Callable[..., Trainer],
+) -> None:
+    trainer = make()
+    assert not trainer.restore()
+    iterate(trainer, WARM_UP_STEPS)
+    assert (trainer.iteration, trainer.train_step) == (WARM_UP_STEPS, 0)
+    iterate(trainer, 3)
+    assert (trainer.iteration, trainer.train_step) == (WARM_UP_STEPS + 3, 3)
+    assert trainer.buffer.num_added == WARM_UP_STEPS + 3
+    assert trainer.collector.num_episodes == 1
+
+
+def test_a_restored_training_goes_on_as_the_one_that_was_saved(
+    make: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    saved = make(checkpoint_interval=8)
+    iterate(saved, 8)
+    assert (tmp_path / "runs" / "ckpt-8.json").exists()
+    # A resumed training begins with a new episode, so this one does too.
+    assert saved.collector.is_between_episodes
+    restored = make(checkpoint_interval=8)
+    assert restored.restore()
+    assert (restored.iteration, restored.train_step) == (8, 3)
+    assert restored.collector.num_episodes == 1
+    for trainer in (saved, restored):
+        iterate(trainer, 3)
+        trainer.finish_learning()
+    for mine, theirs in zip(saved.buffer.read(0, 11), restored.buffer.read(0, 11)):
+        np.testing.assert_array_equal(mine, theirs)
+    pairs = zip(trained_weights(saved.agent), trained_weights(restored.agent))
+    for one, other in pairs:
+        np.testing.assert_array_equal(one, other)
+
+
+def test_n_step_returns_reach_the_replay(make: Callable[..., Trainer]) -> None:
+    trainer = make(n_step_returns=3)
+    iterate(trainer, 4)
+    assert trainer.buffer.num_added == 2  # The last two steps lead nowhere yet.
+
+
+def test_an_evaluation_is_logged_and_changes_nothing(
+    make: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    trainer = make()
+    iterate(trainer, WARM_UP_STEPS + 2)
+    trainer.finish_learning()
+    state = trainer.rng.bit_generator.state
+    weights = trained_weights(trainer.agent)
+    trainer.evaluate()
+    assert trainer.rng.bit_generator.state == state
+    for before, after in zip(weights, trained_weights(trainer.agent)):
+        np.testing.assert_array_equal(before, after)
+    evaluations = read_scalars(tmp_path / "runs" / "eval" / "sac")
+    assert evaluations["Metrics/episode_length"] == [(2, 200.0)]
+    assert [step for step, _ in evaluations["Metrics_vs_env_step/return"]] == [7]
+    scalars = read_scalars(tmp_path / "runs" / "train" / "sac")
+    assert {"Losses/critic_loss", "Losses/alpha", "Q/critic_1"} <= scalars.keys()
+    assert scalars["Metrics_vs_env_step/replay_size"] == [(7, 7.0)]
+
+
+def test_a_full_disk_costs_a_checkpoint_and_not_the_training(
+    make: Callable[..., Trainer], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = make()
+    iterate(trainer, 2)
+    trainer.save()
+    iterate(trainer, 2)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        trainer.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: no checkpoint: ")
+    restored = make()
+    assert restored.restore()
+    assert restored.iteration == 2
+    iterate(trainer, 2)
+    trainer.save()
+    assert (tmp_path / "runs" / "ckpt-6.json").exists()
+
+
+class Stopping(Trainer):
+    """Is stopped in its seventh iteration."""
+
+    def learn(self) -> None:
+        super().learn()
+        if self.iteration == 7:
+            self.stop.set()
+
+
+def test_a_stop_ends_it_after_the_iteration_with_a_checkpoint(
+    make: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    stop = threading.Event()
+    trainer = make(Stopping, stop=stop)
+    trainer.run()
+    assert stop.is_set()
+    assert (trainer.iteration, trainer.train_step) == (7, 2)
+    assert (tmp_path / "runs" / "ckpt-7.json").exists()
+    policies = tmp_path / "runs" / "policies"
+    assert (policies / "greedy_policy" / "saved_model.pb").is_file()
+    assert (policies / "checkpoints" / "policy_checkpoint_0000000002").is_dir()

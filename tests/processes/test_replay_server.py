@@ -1,0 +1,98 @@
+"""The replay server: what it serves when it starts, what it says, how it ends."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import WriteFiles
+from tests.end_to_end.harness import wait_for
+from tests.learning.helpers import make_row, write_rows
+from tests.processes.door import begin_run, started, unpack_written_before
+from tfagents_system.dataflow import replay, variables
+from tfagents_system.dataflow.rows import RowCodec
+from tfagents_system.experiment import generations, status_file
+from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.run_file import Run
+from tfagents_system.experiment.status_file import Phase
+
+
+def wait_until_serving(experiment: Experiment) -> None:
+    """Waits until the replay server says that it serves."""
+    wait_for(
+        lambda: status_file.read_replay_server(experiment).phase is Phase.SERVING,
+        "the replay server",
+        60,
+    )
+
+
+def test_it_counts_what_it_takes_and_ends_at_once_when_stopped(
+    write_files: WriteFiles,
+    pendulum: tuple[Any, Any, Any],
+    free_port: int,
+    tmp_path: Path,
+) -> None:
+    experiment = begin_run(tmp_path, write_files(), pendulum[2], free_port)
+    codec = RowCodec(pendulum[2])
+    folder = tmp_path / "replay_server"
+    with started(folder, "replay_server", f"--exp_dir={experiment.root}") as server:
+        wait_until_serving(experiment)
+        status = status_file.read_replay_server(experiment)
+        assert (status.pid, status.env_steps) == (server.pid, 0)
+        write_rows(free_port, codec, [make_row(codec)] * 16)
+        wait_for(
+            lambda: status_file.read_replay_server(experiment).env_steps == 16,
+            "the rows to be counted",
+            20,
+        )
+        info = replay.read_replay(replay.connect(free_port))
+        assert info is not None
+        assert (info.num_rows, info.has_policy) == (16, False)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(10) == 0
+    status = status_file.read_replay_server(experiment)
+    assert status.phase is Phase.STOPPED
+    assert (status.env_steps, status.num_rows) == (16, 16)
+    assert not (folder / "failures").exists()
+
+
+def test_it_comes_back_with_the_newest_joint_checkpoint(
+    free_port: int, tmp_path: Path
+) -> None:
+    experiment = Experiment(tmp_path / "experiment")
+    unpack_written_before(experiment)
+    Run(free_port, str(tmp_path), services=()).save(experiment)
+    (generation,) = generations.list_generations(experiment)
+    folder = tmp_path / "replay_server"
+    with started(folder, "replay_server", f"--exp_dir={experiment.root}"):
+        wait_until_serving(experiment)
+        status = status_file.read_replay_server(experiment)
+        client = replay.connect(free_port)
+        info, policy = replay.read_replay(client), variables.pull_policy(client)
+    assert status.env_steps == generation.env_steps == 7856
+    assert info is not None
+    assert (info.num_inserts, info.num_rows) == (7856, 600)
+    # The policy of then, so that the workers can act before the learner is back.
+    assert policy is not None
+    assert 0 < policy.train_step <= generation.train_step
+
+
+def test_a_taken_port_is_one_line(
+    write_files: WriteFiles, pendulum: tuple[Any, Any, Any], tmp_path: Path
+) -> None:
+    experiment = begin_run(tmp_path, write_files(), pendulum[2], port=1)
+    folder = tmp_path / "replay_server"
+    with socket.socket(socket.AF_INET6) as taken:
+        taken.bind(("::", 0))
+        taken.listen(1)
+        port = taken.getsockname()[1]
+        Run(port, str(tmp_path), services=()).save(experiment)
+        arguments = ("replay_server", f"--exp_dir={experiment.root}")
+        with started(folder, *arguments) as server:
+            _, errors = server.communicate(timeout=60)
+    assert server.returncode == 2
+    assert errors.splitlines()[-1].startswith(f"error: port {port} is taken")
+    assert "Traceback" not in errors
+    assert len((folder / "failures").read_text().splitlines()) == 1
