@@ -147,6 +147,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.export is not None and not args.eval_period_env_steps:
         parser.error("--export needs --eval_period_env_steps")
+    if args.export is not None and not args.export.parent.is_dir():
+        parser.error(f"--export {args.export}: no directory {args.export.parent}")
     model = make_model(args, make_env(args.env))
     if args.untimed_env_steps:  # The warm-up, and the steps that compile.
         model.learn(args.untimed_env_steps)

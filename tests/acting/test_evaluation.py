@@ -20,6 +20,13 @@ def test_summary_of_episodes() -> None:
     assert str(summary) == "return 2.000 ± 1.000, length 15.0, 2 episodes"
 
 
+def test_success_rate_is_of_the_episodes_that_say() -> None:
+    flags = (True, False, None, False, False)
+    summary = evaluation.summarize([EpisodeResult(0.0, 1, flag) for flag in flags])
+    assert summary.success_rate == 0.25
+    assert "success 25%" in str(summary)
+
+
 def test_each_evaluation_is_of_its_own_episodes(
     pendulum: tuple[Any, Any, Any],
 ) -> None:

@@ -101,7 +101,7 @@ def iterations_set(run: Run) -> dict[int, list[int]]:
     iterations: dict[int, list[int]] = {}
     pid = 0
     for line in run.log(WORKER).splitlines():
-        if match := re.search(rf"{WORKER}: pid (\d+)", line):
+        if match := re.search(r": pid (\d+), CPUs", line):
             pid = int(match[1])
         if match := re.search(r"curriculum at iteration (\d+): (.*)", line):
             iterations.setdefault(pid, []).append(int(match[1]))

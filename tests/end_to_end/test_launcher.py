@@ -172,7 +172,7 @@ def test_detach_tells_of_a_launcher_that_ends_before_it_trains(
 def test_service_that_keeps_failing_ends_the_run_with_its_error(
     tmp_path: Path,
 ) -> None:
-    # The other worker gets on, and so does the learner.
+    # The other worker keeps working, and so does the learner.
     run = Run(
         tmp_path, PARAMS, workers=2, horizon=50, record=os.devnull, failing_worker="1"
     )

@@ -17,7 +17,7 @@ from tests.conftest import REPOSITORY
 from tests.end_to_end import harness
 from tests.end_to_end.harness import read_scalars, wait_for
 
-# Reverb is not there.
+# Reverb cannot be imported.
 COMMAND = (
     "import sys; sys.modules['reverb'] = None;"
     "from tfagents_system.train import main; sys.exit(main())"
@@ -67,7 +67,7 @@ def read_state(logdir: Path, iteration: int) -> dict[str, Any]:
     return state
 
 
-def test_killed_and_resumed_it_comes_to_the_same(tmp_path: Path) -> None:
+def test_killed_and_resumed_it_reaches_the_same_state(tmp_path: Path) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     lines = finish(start(straight, FLAGS)).splitlines()
     # In a pipe there is no bar, only a line for each evaluation.
@@ -119,7 +119,7 @@ def test_an_error_of_the_environment_ends_it(tmp_path: Path) -> None:
     params = tmp_path / "broken.py"
     params.write_text(BROKEN_PARAMS)
     process = start(tmp_path / "runs", f"{FLAGS} --params {params}")
-    # It comes while a gradient step goes on.
+    # It is raised while a gradient step is under way.
     errors = finish(process, 1)
     assert errors.splitlines()[-1] == "RuntimeError: the motor is on fire"
 

@@ -310,7 +310,7 @@ def check_summaries(run: Run) -> None:
 
 def check_evaluation(run: Run) -> None:
     exp_dir = run.experiment.root
-    # reverb is not there: evaluation must do without it.
+    # Evaluation must do without Reverb.
     blocker = (
         "import sys, runpy; sys.modules['reverb'] = None; sys.argv = sys.argv[1:];"
     )

@@ -1,4 +1,4 @@
-"""The tutorial, as it is written, from its files to the video."""
+"""The tutorial exactly as written, from its files to the video."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_tutorial(tmp_path: Path) -> None:
         "friction": pytest.approx(0.1),
         "wind": pytest.approx(0.5),
     }
-    # Random actions come to less than 0, the best policy to less than 100.
+    # Random actions reach less than 0, the best policy less than 100.
     assert worker.eval_return is not None
     assert worker.eval_return > 50
     assert episode["episode_return"] > 50

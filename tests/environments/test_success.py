@@ -90,13 +90,3 @@ def test_environment_without_a_goal_has_no_rate(pendulum: tuple[Any, Any, Any]) 
     summary = evaluation.summarize([result])
     assert summary.success_rate is None
     assert "success" not in str(summary)
-
-
-def test_rate_is_a_fraction_of_those_that_say() -> None:
-    results = [
-        episode.EpisodeResult(0.0, 1, flag)
-        for flag in (True, False, None, False, False)
-    ]
-    summary = evaluation.summarize(results)
-    assert summary.success_rate == 0.25
-    assert "success 25%" in str(summary)

@@ -53,10 +53,14 @@ def test_mujoco_gets_a_backend_that_is_installed(
     assert os.environ.get("MUJOCO_GL") == backend
 
 
-@pytest.mark.parametrize("name", ["MUJOCO_GL", "DISPLAY"])
-def test_a_users_own_settings_stay(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"), [("MUJOCO_GL", "mine"), ("MUJOCO_GL", ""), ("DISPLAY", ":0")]
+)
+def test_a_users_own_settings_stay(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     libraries(monkeypatch, "EGL", "GL")
-    monkeypatch.setenv(name, "mine")
+    monkeypatch.setenv(name, value)
     monkeypatch.setenv("SDL_VIDEODRIVER", "x11")
     before = dict(os.environ)
     headless.render_without_screen()

@@ -41,15 +41,13 @@ class Saving:
         self.port = port
         self.server = serve(self.experiment, self.codec, port, PACING)
         self.agent = build_agent(params, specs)
-        status = StatusWriter(self.experiment, "learner", LearnerStatus)
-        self.status = status
-        client = replay.connect(port)
+        self.status = StatusWriter(self.experiment, "learner", LearnerStatus)
         self.saver = Saver(
             self.experiment,
             self.agent,
-            client,
+            replay.connect(port),
             self.codec,
-            status,
+            self.status,
             NUM_POLICY_CHECKPOINTS,
         )
 

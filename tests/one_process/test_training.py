@@ -218,7 +218,12 @@ def test_snapshots_count_and_not_the_originals(
         train_params={"train_batch_size": 8, "target_update_tau": 0.25},
     )
     runs = tmp_path / "runs"
-    given = {"params": str(params), "config": str(config), "my_flag": 3}
+    given = {
+        "params": str(params),
+        "config": str(config),
+        "my_flag": 3,
+        "warm_up_steps": 10,
+    }
 
     def resume() -> tuple[TrainParamsBase, list[str]]:
         """Begins to train, or resumes; returns what with, and the notes."""
@@ -227,7 +232,6 @@ def test_snapshots_count_and_not_the_originals(
         return Remembering.last.params, [n for n in lines if n.startswith("note: ")]
 
     resume()
-    kwargs = (runs / "kwargs.json").read_text()
 
     # Neither a flag nor the environment's horizon is a difference.
     resumed, notes = resume()
@@ -243,13 +247,20 @@ def test_snapshots_count_and_not_the_originals(
     ]
 
     edit_discount(runs / "params.py", 0.75)
-    edit_config(runs / "config.json", target_update_tau=0.75, n_episodes_in_buffer=100)
+    edit_config(
+        runs / "config.json",
+        target_update_tau=0.75,
+        n_episodes_in_buffer=100,
+        n_buffer_init_episodes=5,
+    )
     resumed, notes = resume()
     assert (resumed.discount, resumed.target_update_tau) == (0.75, 0.75)
-    assert resumed.n_episodes_in_buffer == 100
-    # Flags stay as they were, those that were derived of the params too.
-    assert Remembering.last.buffer.capacity == 350 * 200
-    assert (runs / "kwargs.json").read_text() == kwargs
+    # A flag that was given stays as it was; the others follow from the params.
+    loop = Remembering.last.loop
+    assert (loop.warm_up_steps, loop.buffer_size) == (10, 100 * 200)
+    assert loop.iterations == 5 * 200 + resumed.total_train_steps
+    kwargs = json.loads((runs / "kwargs.json").read_text())
+    assert (kwargs["my_flag"], kwargs["warm_up_steps"]) == (3, 10)
 
     # Without the originals the snapshots are enough.
     params.unlink()
@@ -384,3 +395,27 @@ def test_episodes_are_logged_as_by_a_worker(tmp_path: Path) -> None:
     # Metrics are of one evaluation: ten steps, not of all so far.
     evaluations = read_scalars(tmp_path / "runs" / "eval" / "sac")
     assert [value for _, value in evaluations["Metrics/num_steps"]] == [10.0, 10.0]
+
+
+def test_a_replay_made_larger_on_resume_holds_only_rows_that_were_added(
+    write_files: Any, tmp_path: Path
+) -> None:
+    params, config = write_files(
+        horizon=20,
+        train_params={
+            "num_iter": 3,
+            "num_steps_per_iter": 4,
+            "n_buffer_init_episodes": 1,
+            "n_episodes_in_buffer": 1,
+            "train_batch_size": 8,
+        },
+    )
+    runs = tmp_path / "runs"
+    assert training.train(runs, {"params": str(params), "config": str(config)})
+    rows = json.loads((runs / "ckpt-32.json").read_text())["rows"]
+    assert rows == [12, 32]
+    edit_config(runs / "config.json", n_episodes_in_buffer=5, num_iter=4)
+    assert not training.train(runs, {}, Idle)
+    buffer = Remembering.last.buffer
+    assert buffer.capacity == 100
+    assert (buffer.first, buffer.num_added, len(buffer)) == (12, 32, 20)

@@ -67,7 +67,7 @@ def choose_config(
       experiment: The experiment.
       original: The user's JSON.
       named_by: The variable or flag that names it.
-      added: Keys that the framework adds to a snapshot, beside a horizon.
+      added: Keys that the framework sets in a snapshot, beside a horizon.
 
     Raises:
       UserError: There is neither.
@@ -100,7 +100,10 @@ def _is_same_config(snapshot: Path, original: Path, added: Collection[str]) -> b
     except UserError:
         return False
     if isinstance(kept, dict) and isinstance(given, dict):
-        kept = {key: kept[key] for key in kept if key in given or key not in added}
+        kept, given = (
+            {key: value for key, value in config.items() if key not in added}
+            for config in (kept, given)
+        )
         if "horizon" in kept:  # The environment's own, see `write_config`.
             given.setdefault("horizon", kept["horizon"])
     # As text: 1, 1.0 and true are equal in Python.

@@ -20,6 +20,8 @@ def quiet_imports() -> None:
     - gym: that bounds given as float64 lose precision as float32, which is meant.
     - TensorFlow's policy export: that names like `0/reward` become `arg_0_reward`,
       and that TF-Agents' distributions must be importable to load a SavedModel.
+    - TensorFlow's checkpoints: values that were not restored; whoever restores checks
+      that all are, and says so in one line.
     - AutoGraph: that code which TF-Agents wrote compares with `is ()`.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -35,8 +37,17 @@ def quiet_imports() -> None:
         '"is( not)?" with ',
     ):
         warnings.filterwarnings("ignore", message=message)
-    logging.getLogger("tensorflow").setLevel(logging.WARNING)
+    tensorflow = logging.getLogger("tensorflow")
+    tensorflow.setLevel(logging.WARNING)
+    tensorflow.addFilter(_is_not_of_a_failed_restore)
     logging.getLogger("absl").addFilter(_is_worth_logging)
+
+
+def _is_not_of_a_failed_restore(record: logging.LogRecord) -> bool:
+    message = record.getMessage()
+    return not message.startswith(
+        ("Value in checkpoint could not be found", "Detecting that an object or model")
+    )
 
 
 def _is_worth_logging(record: logging.LogRecord) -> bool:

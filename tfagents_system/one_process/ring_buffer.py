@@ -44,15 +44,16 @@ class RingBuffer:
         self._length = codec.rows_per_item if codec.is_sequence else None
         self.capacity = capacity
         self.num_added = 0
+        self._first_restored = 0  # Rows before it are not here.
 
     def __len__(self) -> int:
         """Returns the number of rows in it."""
-        return min(self.num_added, self.capacity)
+        return self.num_added - self.first
 
     @property
     def first(self) -> int:
         """Number of the oldest row in it."""
-        return self.num_added - len(self)
+        return max(self._first_restored, self.num_added - self.capacity)
 
     def add(
         self, time_step: ts.TimeStep, action: Any, next_time_step: ts.TimeStep
@@ -102,6 +103,8 @@ class RingBuffer:
 
     def write(self, start: int, columns: Sequence[NDArray[Any]]) -> None:
         """Restores rows that `read` returned; the next row comes after them."""
+        if self.num_added == 0:
+            self._first_restored = start
         stop = start + len(columns[0])
         indices = np.arange(start, stop) % self.capacity
         for column, part in zip(self._columns, columns):
