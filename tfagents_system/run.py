@@ -24,7 +24,6 @@ if not __package__:  # Run as a script: our modules, not the files beside this o
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from tfagents_system.errors import UserError, run_command
-from tfagents_system.experiment import run_file
 from tfagents_system.experiment.directory import Experiment, resolve_path
 from tfagents_system.host import headless
 from tfagents_system.host.quiet import quiet_imports
@@ -146,6 +145,7 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
 def _load_params(args: argparse.Namespace, experiment: Experiment) -> Any:
     """Loads the `TrainParams`, with a horizon: as given, or from the snapshots."""
     from tfagents_system.environments import horizon
+    from tfagents_system.experiment import run_file
     from tfagents_system.settings import configuration, params_file
     from tfagents_system.train_params_base import TrainParamsBase
 

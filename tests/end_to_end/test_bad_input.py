@@ -373,7 +373,9 @@ def test_bad_input_gets_its_documented_line_and_exit_code(
     assert code == documented_code != 0
 
 
-def test_an_environment_that_hangs_is_reported_and_can_be_stopped(tmp_path: Path) -> None:
+def test_an_environment_that_hangs_is_reported_and_can_be_stopped(
+    tmp_path: Path,
+) -> None:
     params = written(tmp_path / "params.py", env_ctor("import time\ntime.sleep(1000)"))
     config = written(tmp_path / "config.json", '{"horizon": 200}')
     (tmp_path / "experiment").mkdir()

@@ -140,12 +140,12 @@ def test_settings_that_do_not_fit_are_refused_with_what_to_do(
     params, _, specs = pendulum
     checkpoint.check_resume(experiment, build_agent(params, specs), codec)
     params.normalize_observations = True
-    message = "normalize_observations False, not True.* use a new SAC_EXP_NAME"
+    message = "normalize_observations False, not True.* choose a new SAC_EXP_NAME"
     with pytest.raises(UserError, match=message):
         checkpoint.check_resume(experiment, build_agent(params, specs), codec)
     params.normalize_observations = False
     params.actor_fc_layer_params = (8,)
-    message = "networks changed.* use a new SAC_EXP_NAME"
+    message = "networks changed.* choose a new SAC_EXP_NAME"
     with pytest.raises(UserError, match=message):
         checkpoint.restore_learner(experiment, build_agent(params, specs))
 

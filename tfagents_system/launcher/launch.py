@@ -213,16 +213,19 @@ def launch(experiment: Experiment, variables: Mapping[str, str]) -> int:
         status = StatusWriter(experiment, LAUNCHER, Status)
         status.enter(Phase.PREPARING)
         os.environ["SAC_NUM_COLLECT_WORKERS"] = str(len(planned) - 2)
-        prepare(experiment, params, config)
-        if experiment.done.exists():
-            print(
-                f"Training is already complete: {experiment.root} (see DONE there). To "
-                "train on, raise num_iter in its config.json or params.py."
-            )
-            return 0
-        write_run(experiment, planned, port, params)
-        names = [service.name for service in planned]
-        return _train(experiment, names, environment, lock, status)
+        try:
+            prepare(experiment, params, config)
+            if experiment.done.exists():
+                print(
+                    f"Training is already complete: {experiment.root} (see DONE there)."
+                    " To train on, raise num_iter in its config.json or params.py."
+                )
+                return 0
+            write_run(experiment, planned, port, params)
+            names = [service.name for service in planned]
+            return _train(experiment, names, environment, lock, status)
+        finally:
+            status.enter(Phase.STOPPED)
 
 
 def _train(
@@ -248,7 +251,6 @@ def _train(
             signal.signal(signum, signal.SIG_IGN)
         status.enter(Phase.STOPPING)
         stop(experiment)
-        status.enter(Phase.STOPPED)
     if problem := status_file.read_learner(experiment).problem:
         print(f"error: {problem}; the checkpoint before is the last one")
     if code == 0:

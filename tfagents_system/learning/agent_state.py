@@ -51,7 +51,7 @@ def restore(agent: tf_agent.TFAgent, path: Path, advice: str) -> None:
     Args:
       agent: The agent, just built.
       path: Prefix of the files.
-      advice: How to begin another training, for the message, e.g. `use a new --logdir`.
+      advice: How to begin another training, e.g. `choose a new --logdir`.
 
     Raises:
       UserError: The files do not fit the agent, as after its networks were changed.

@@ -32,7 +32,7 @@ _REPLAY = "replay"
 # Names that Reverb gives its checkpoints: the time of day.
 _REVERB_NAME = re.compile(r"\d{4}-\d\d-\d\dT.*")
 
-_ADVICE = "use a new SAC_EXP_NAME"
+_ADVICE = "choose a new SAC_EXP_NAME"
 
 logger = logging.getLogger(__name__)
 

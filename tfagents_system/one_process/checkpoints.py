@@ -138,7 +138,7 @@ class Checkpoints:
 
     def _restore(self, number: int, manifest: dict[str, Any]) -> None:
         path = self._folder / f"ckpt-{number}"
-        agent_state.restore(self._agent, path, "use a new --logdir")
+        agent_state.restore(self._agent, path, "choose a new --logdir")
         first, stop = manifest["rows"]
         for start, end in _spans(first, stop):
             files = self._row_files(start, end)

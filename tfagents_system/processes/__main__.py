@@ -30,9 +30,10 @@ def main() -> None:
     folder = Path.cwd()
     startup.prepare_process(name)
     module = importlib.import_module(f"tfagents_system.processes.{name}")
-    # So that --help shows them.
-    flags.adopt_module_key_flags(startup)
-    flags.adopt_module_key_flags(module)
+    if {"-h", "--help"} & set(sys.argv[2:]):
+        own_flags = map(flags.FLAGS.module_help, (startup.__name__, module.__name__))
+        print(f"usage: {PROGRAM} {name} ...\n\n{module.__doc__}", *own_flags, sep="\n")
+        return
 
     def run(argv: list[str]) -> int:
         if len(argv) > 1:

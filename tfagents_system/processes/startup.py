@@ -95,7 +95,7 @@ def run_process(name: str, main: Callable[[], int], folder: Path) -> int:
     if not PROCESSES[name].is_service:
         return run_command(main)
     cpus = sorted(os.sched_getaffinity(0))
-    logging.info("%s: pid %d, CPUs %s", name, os.getpid(), cpus)
+    logging.info("%s: pid %d, CPUs %s", folder.name, os.getpid(), cpus)
     try:
         code = run_command(main)
     except Exception:
