@@ -74,7 +74,7 @@ def test_a_service_ends_although_a_thread_of_it_waits_for_ever(tmp_path: Path) -
         "    return 0",
     )
     assert (result.returncode, result.stdout) == (0, "buffered")
-    assert "learner: pid " in result.stderr
+    assert f"{tmp_path.name}: pid " in result.stderr
 
 
 @pytest.mark.parametrize("name", ["learner", "collect_worker"])
