@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests; arguments go to pytest:
+# Runs the tests, two at a time since many wait for other processes; arguments go to
+# pytest:
 #
 #     scripts/test.sh [option or test of pytest ...]
 set -euo pipefail
@@ -11,4 +12,4 @@ python=$(scripts/setup.sh --dev)
 unset PYTHONHOME PYTHONPATH
 export PYTHONNOUSERSITE=1 PYTHONDONTWRITEBYTECODE=1
 
-exec "$python" -m pytest "$@"
+exec "$python" -m pytest --numprocesses 2 --dist worksteal "$@"
