@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tfagents_system.environments import hooks
-from tfagents_system.learning.build import build_everything
+from tfagents_system.learning.rehearsal import rehearse
 from tfagents_system.one_process import flags
 from tfagents_system.one_process.params import FlagParams
 from tfagents_system.settings.params_file import make_params
@@ -61,6 +61,6 @@ def test_env_is_loaded_by_its_name_with_the_seed() -> None:
 def test_target_entropy_is_one_nat_for_each_action(line: str, entropy: float) -> None:
     params = params_of(f"--env HalfCheetah-v5 --hidden 8 {line}", horizon=1000)
     path = REPOSITORY / "params.py"
-    _, _, agent = build_everything(params, path, path)
+    _, _, agent = rehearse(params, path, path)
     assert agent._target_entropy == entropy
     assert float(agent._log_alpha) == 0.0

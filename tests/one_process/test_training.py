@@ -188,7 +188,9 @@ def test_normalization_cannot_be_switched_on_resume(
 ) -> None:
     logdir = shutil.copytree(trained, tmp_path / "runs")
     edit_config(logdir / "config.json", normalize_observations=True)
-    message = "normalize_observations False, not True; set it back, or choose a new --log"
+    message = (
+        "normalize_observations False, not True; set it back, or choose a new --log"
+    )
     with pytest.raises(UserError, match=message) as error:
         training.train(logdir, {"iterations": 70})
     assert "\n" not in str(error.value)

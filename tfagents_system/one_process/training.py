@@ -23,7 +23,7 @@ from tfagents_system.experiment import snapshots
 from tfagents_system.experiment.directory import Experiment, resolve_path
 from tfagents_system.host import threads
 from tfagents_system.host.files import read_json, write_bytes, write_json
-from tfagents_system.learning import build
+from tfagents_system.learning import rehearsal
 from tfagents_system.one_process import flags
 from tfagents_system.one_process.params import FlagParams
 from tfagents_system.one_process.trainer import Trainer
@@ -99,7 +99,7 @@ def train(
     # For the initial weights. What is exported later must not have a global seed, see
     # `build.build_agent`.
     tf.keras.utils.set_random_seed(loop.seed)
-    params, specs, agent = build.build_everything(
+    params, specs, agent = rehearsal.rehearse(
         settings.params, settings.params_path, settings.config_path, execution
     )
     tf.random.set_seed(None)

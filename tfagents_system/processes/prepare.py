@@ -20,7 +20,7 @@ from tfagents_system.errors import UserError
 from tfagents_system.experiment import snapshots
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.host import memory
-from tfagents_system.learning import build, checkpoint
+from tfagents_system.learning import checkpoint, rehearsal
 from tfagents_system.processes import startup
 from tfagents_system.settings import configuration, params_file
 from tfagents_system.settings.hyperparameters import Hyperparameters
@@ -53,7 +53,7 @@ def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> Non
     )
     if experiment.is_trained_for(params.total_train_steps):
         return
-    params, specs, agent = build.build_everything(params, params_source, config_source)
+    params, specs, agent = rehearsal.rehearse(params, params_source, config_source)
     codec = rows.RowCodec.of(params, specs)
     _write_specs(experiment, specs)
     if experiment.checkpoints.exists():
