@@ -30,10 +30,9 @@ import psutil
 sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmark"))
 from system import System
 
-from tfagents_system.experiment import generations, services, status_file
+from tfagents_system.experiment import generations, run_lock, services, status_file
 from tfagents_system.experiment.run_file import Run
 from tfagents_system.experiment.status_file import Phase
-from tfagents_system.launcher import run_lock
 
 POLL_SECS = 0.5
 # A status is written about once a second.
@@ -194,7 +193,7 @@ def targets(system: System) -> dict[str, int]:
 
 def kill_tree(system: System) -> None:
     """Kills launcher and processes all at once, as a power cut would."""
-    pids = [*run_lock.lock_holders(system.experiment), system.launcher.pid]
+    pids = [*run_lock.holders(system.experiment.lock), system.launcher.pid]
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -27,7 +27,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmark"))
 from chaos import NUM_WORKERS, make_config
 from system import System
 
-from tfagents_system.launcher import run_lock
+from tfagents_system.experiment import run_lock
 
 SAMPLE_SECS = 10.0
 
@@ -40,7 +40,7 @@ def sample(system: System) -> dict[str, dict[str, float]]:
       kinds of files.
     """
     services = {process.pid: name for name, process in system.processes().items()}
-    pids = {system.launcher.pid, *run_lock.lock_holders(system.experiment)}
+    pids = {system.launcher.pid, *run_lock.holders(system.experiment.lock)}
     used: dict[str, dict[str, float]] = {}
     for pid in pids:
         with contextlib.suppress(psutil.Error):

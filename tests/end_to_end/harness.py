@@ -16,7 +16,7 @@ import psutil
 import tensorflow as tf
 
 from tests.conftest import REPOSITORY
-from tfagents_system.experiment import status_file
+from tfagents_system.experiment import run_lock, status_file
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.services import LEARNER, REPLAY_SERVER, worker_name
 from tfagents_system.experiment.status_file import (
@@ -25,7 +25,7 @@ from tfagents_system.experiment.status_file import (
     Phase,
     ReplayServerStatus,
 )
-from tfagents_system.launcher import daemontools, run_lock, stop
+from tfagents_system.launcher import daemontools, stop
 
 
 def wait_for(condition: Callable[[], Any], what: str, timeout_secs: float = 120) -> Any:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.end_to_end.harness import Run, wait_for
 from tfagents_system.experiment.generations import list_generations
+from tfagents_system.experiment.run_lock import launcher_pid
 from tfagents_system.experiment.status_file import (
     LAUNCHER,
     Phase,
@@ -19,7 +20,6 @@ from tfagents_system.experiment.status_file import (
     read_status,
 )
 from tfagents_system.experiment.status_writer import StatusWriter
-from tfagents_system.launcher.run_lock import launcher_pid
 
 # An environment with a parameter that it writes down whenever it is set.
 PARAMS = """

@@ -23,11 +23,10 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.end_to_end.harness import Run, check_video, read_scalars, wait_for
-from tfagents_system.experiment import run_file
+from tfagents_system.experiment import run_file, run_lock
 from tfagents_system.experiment.generations import list_generations
 from tfagents_system.experiment.services import LEARNER, REPLAY_SERVER, is_worker
 from tfagents_system.experiment.status_file import Phase
-from tfagents_system.launcher import run_lock
 from tfagents_system.learning import policy_export
 
 NUM_ITER = 400
@@ -216,7 +215,7 @@ def check_power_cut(run: Run) -> None:
     """All at once, and the newest checkpoint is damaged on top of it."""
     wait_for(lambda: len(list_generations(run.experiment)) == 2, "two checkpoints")
     assert run.launcher is not None
-    for pid in (run.launcher.pid, *run_lock.lock_holders(run.experiment)):
+    for pid in (run.launcher.pid, *run_lock.holders(run.experiment.lock)):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     run.launcher.wait()

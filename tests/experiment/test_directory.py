@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
+from tfagents_system.errors import UserError
 from tfagents_system.experiment import directory
 from tfagents_system.experiment.directory import Experiment
 
@@ -21,9 +22,24 @@ def test_half_a_done_mark_is_none(tmp_path: Path) -> None:
     assert not experiment.is_trained_for(10)
 
 
+def test_a_directory_that_was_deleted_does_not_come_back(tmp_path: Path) -> None:
+    experiment = Experiment(tmp_path / "a" / "b")
+    with pytest.raises(FileNotFoundError, match="it is gone"):
+        experiment.make_folder(experiment.status("learner").parent)
+    assert list(tmp_path.iterdir()) == []
+    experiment.make()
+    folder = experiment.make_folder(experiment.train_summaries("learner"))
+    assert folder.is_dir()
+    file = Experiment(tmp_path / "a" / "file")
+    file.root.touch()
+    with pytest.raises(UserError, match=r"cannot make .*/file: "):
+        file.make()
+
+
 def test_the_layout_is_the_documented_one() -> None:
     experiment = Experiment(Path("/exp"))
     paths = {
+        experiment.identity: "experiment.json",
         experiment.config: "config.json",
         experiment.params: "params.py",
         experiment.run: "run.json",
@@ -41,7 +57,7 @@ def test_the_layout_is_the_documented_one() -> None:
         experiment.temporary_files: "tmp",
         experiment.done: "DONE",
     }
-    assert len(paths) == 16
+    assert len(paths) == 17
     for path, expected in paths.items():
         assert str(path) == f"/exp/{expected}"
         # Each entry is in the picture at the top of the module.

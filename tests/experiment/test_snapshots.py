@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import PENDULUM_PARAMS, WriteFiles
 from tfagents_system.errors import UserError
-from tfagents_system.experiment import snapshots
+from tfagents_system.experiment import identity, snapshots
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.run_file import Run
 
@@ -152,6 +153,43 @@ def test_snapshots_that_are_there_stay_as_they_are(
     snapshots.write_config(experiment, experiment.config, 200)
     assert experiment.params.read_text() == "# Edited.\n"
     assert experiment.config.read_text() == '{"horizon": 7}'
+
+
+def test_an_empty_snapshot_is_written_again_until_there_is_a_checkpoint(
+    experiment: Experiment, write_files: WriteFiles
+) -> None:
+    params, config = write_files()
+    identity.claim(experiment, identity.Mode.MANY_PROCESSES)
+    for _ in range(2):
+        experiment.params.write_text("")
+        experiment.config.write_text("")
+        assert snapshots.choose_params(experiment, params) == params
+        assert snapshots.choose_config(experiment, config) == config
+        snapshots.write_params(experiment, params)
+        snapshots.write_config(experiment, config, 200)
+        assert experiment.params.read_bytes() == params.read_bytes()
+        assert experiment.config.read_bytes() == config.read_bytes()
+    identity.note_checkpoint(experiment)
+    experiment.params.write_text("")
+    assert snapshots.choose_params(experiment, params) == experiment.params
+    snapshots.write_params(experiment, params)
+    assert experiment.params.read_text() == ""
+
+
+def test_a_full_disk_leaves_no_half_snapshot(
+    experiment: Experiment, write_files: WriteFiles
+) -> None:
+    params, config = write_files()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            snapshots.write_params(experiment, params)
+        with pytest.raises(OSError, match="File too large"):
+            snapshots.write_config(experiment, config, 200)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(experiment.root.iterdir()) == []
 
 
 def test_a_snapshot_that_was_edited_gets_the_environments_horizon(

@@ -14,12 +14,19 @@ from tfagents_system.errors import UserError
 from tfagents_system.host import files
 
 
-def test_a_file_is_replaced_whole_and_its_folder_is_made(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "file"
-    files.write_bytes(path, b"first")
-    files.write_bytes(path, b"second \x00\xff")
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_file_is_replaced_whole(tmp_path: Path, durable: bool) -> None:
+    path = tmp_path / "file"
+    files.write_bytes(path, b"first", durable)
+    files.write_bytes(path, b"second \x00\xff", durable)
     assert path.read_bytes() == b"second \x00\xff"
     assert [entry.name for entry in path.parent.iterdir()] == ["file"]
+
+
+def test_a_folder_that_was_deleted_is_not_made_again(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        files.write_bytes(tmp_path / "gone" / "file", b"")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_on_a_full_disk_the_old_file_is_intact(tmp_path: Path) -> None:
@@ -33,8 +40,7 @@ def test_on_a_full_disk_the_old_file_is_intact(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == b"old"
-    files.write_bytes(path, b"new" * 100)
-    # What was left of the attempt is used up by the next one.
+    # Nothing is left of the attempt, which would fill the disk further.
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
@@ -92,3 +98,34 @@ def test_files_and_folders_are_forced_to_disk(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         files.sync(tmp_path / "gone")
     assert len(list(Path("/proc/self/fd").iterdir())) == num_open
+
+
+def test_a_copy_is_whole_and_its_own_file(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(b"contents")
+    files.copy(source, target)
+    source.write_bytes(b"changed")
+    assert target.read_bytes() == b"contents"
+
+
+def test_what_is_in_the_way_is_moved_and_never_over_another(tmp_path: Path) -> None:
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    moved = []
+    for index in range(3):
+        path = tmp_path / "file"
+        path.write_text(str(index))
+        moved.append(files.move_aside(path, aside if index else None))
+        assert not path.exists()
+    assert [path.read_text() for path in moved] == ["0", "1", "2"]
+    assert [path.parent for path in moved] == [tmp_path, aside, aside]
+    assert all(re.fullmatch(r"damaged_file_\d+", path.name) for path in moved)
+
+
+def test_the_room_on_a_disk_is_said_and_a_disk_that_is_gone_too(
+    tmp_path: Path,
+) -> None:
+    said = files.describe_free_space(tmp_path)
+    assert re.fullmatch(rf"[\d,]+\.\d MB free on the disk of {tmp_path}", said)
+    gone = tmp_path / "gone"
+    assert "cannot be asked (No such file" in files.describe_free_space(gone)

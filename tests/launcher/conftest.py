@@ -12,11 +12,11 @@ from typing import Any, Callable
 import pytest
 
 from tests.waiting import wait_for
-from tfagents_system.experiment import status_file
+from tfagents_system.experiment import run_lock, status_file
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.status_file import Phase
 from tfagents_system.host.files import write_json
-from tfagents_system.launcher import daemontools, run_lock, stop
+from tfagents_system.launcher import daemontools, stop
 
 NAMES = ["replay_server", "learner", "collect_worker_0", "collect_worker_1"]
 # Runs until it is stopped, and is down at once.
@@ -30,7 +30,9 @@ def write_status(
 ) -> None:
     """Writes what a service says of itself."""
     status = {"format": status_file.FORMAT, "phase": phase.value, **fields}
-    write_json(experiment.status(name), status)
+    write_json(
+        experiment.make_folder(experiment.status("").parent) / f"{name}.json", status
+    )
 
 
 def start(experiment: Experiment, name: str) -> None:
@@ -63,7 +65,9 @@ def make_environment() -> dict[str, str]:
 
 @pytest.fixture
 def experiment(tmp_path: Path) -> Experiment:
-    return Experiment(tmp_path)
+    experiment = Experiment(tmp_path / "experiment")
+    experiment.make()
+    return experiment
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from tests.conftest import REPOSITORY, WriteFiles
 from tests.launcher.conftest import write_script, write_status
 from tests.waiting import wait_for
 from tfagents_system.errors import UserError
-from tfagents_system.experiment import status_file
+from tfagents_system.experiment import run_lock, status_file
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.run_file import Run
 from tfagents_system.experiment.status_file import Phase, Status
-from tfagents_system.launcher import daemontools, launch, run_lock, stop
+from tfagents_system.launcher import daemontools, launch, stop
 
 VARIABLES = {"SAC_NUM_COLLECT_WORKERS": "2"}
 
@@ -84,7 +84,7 @@ def test_what_a_dead_launcher_left_is_stopped_first(
         left = subprocess.Popen(["sleep", "100"], pass_fds=[lock])
     with launch.exclusive_run(experiment) as lock:
         assert run_lock.try_lock(lock)
-        assert run_lock.lock_holders(experiment) == []
+        assert run_lock.holders(experiment.lock) == []
     assert capsys.readouterr().out == (
         "A launcher died and left processes of this run; stopping them.\n"
     )

@@ -18,10 +18,11 @@ from tests.launcher.conftest import (
     write_status,
 )
 from tfagents_system.errors import UserError
+from tfagents_system.experiment import run_lock
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.run_file import Run, RunService
 from tfagents_system.experiment.status_file import Awaited, Phase
-from tfagents_system.launcher import daemontools, run_lock, status
+from tfagents_system.launcher import daemontools, status
 
 
 def write_run(experiment: Experiment, *names: str) -> None:
@@ -101,7 +102,7 @@ def test_a_run_without_launcher_is_stopped_directly(
     start_services(collect_worker_0=SLEEP)
     status.stop_run(experiment)
     assert capsys.readouterr().out == "Stopped. Nothing of this run is left.\n"
-    assert run_lock.lock_holders(experiment) == []
+    assert run_lock.holders(experiment.lock) == []
 
 
 def test_a_run_is_stopped_by_its_launcher(

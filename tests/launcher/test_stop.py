@@ -9,9 +9,10 @@ import pytest
 
 from tests.launcher.conftest import SLEEP, StartServices, write_status
 from tests.waiting import wait_for
+from tfagents_system.experiment import run_lock
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.status_file import Phase
-from tfagents_system.launcher import daemontools, run_lock, stop
+from tfagents_system.launcher import daemontools, stop
 
 # Sleeps until TERM, then does `{slowly}`, and notes that it stopped.
 NOTES_ITS_STOP = """
@@ -63,10 +64,10 @@ def test_workers_stop_first_and_the_replay_server_last(
     start(replay_server=body(), learner=body(), collect_worker_0=body("sleep 0.3"))
     experiment.temporary_files.mkdir()
     (experiment.temporary_files / "of TensorFlow").touch()
-    assert run_lock.lock_holders(experiment)
+    assert run_lock.holders(experiment.lock)
     stop.stop(experiment)
     assert stopped(experiment) == ["collect_worker_0", "learner", "replay_server"]
-    assert run_lock.lock_holders(experiment) == []
+    assert run_lock.holders(experiment.lock) == []
     assert not experiment.temporary_files.exists()
     for folder in daemontools.service_folders(experiment):
         assert daemontools.pid_of(experiment, folder.name) is None
@@ -99,7 +100,7 @@ def test_a_learner_that_does_not_is_killed(
     stop.stop(experiment)
     assert time.monotonic() - started < 10
     assert stopped(experiment) == ["replay_server"]
-    assert run_lock.lock_holders(experiment) == []
+    assert run_lock.holders(experiment.lock) == []
 
 
 @pytest.mark.usefixtures("short_learner_grace")
@@ -113,7 +114,7 @@ def test_a_checkpoint_that_takes_for_ever_is_given_up(
     start(learner=body("exec sleep 100"))
     stop.stop(experiment)
     assert stopped(experiment) == []
-    assert run_lock.lock_holders(experiment) == []
+    assert run_lock.holders(experiment.lock) == []
 
 
 def test_what_ignores_every_request_is_killed(
@@ -130,7 +131,7 @@ def test_what_ignores_every_request_is_killed(
     process = Path(f"/proc/{int(child.read_text())}")
     assert (process / "fd").exists()
     stop.stop(experiment)
-    assert run_lock.lock_holders(experiment) == []
+    assert run_lock.holders(experiment.lock) == []
     state = (process / "stat").read_text().split()[2] if process.exists() else "gone"
     assert state in ("Z", "gone")
 

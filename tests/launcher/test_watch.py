@@ -22,10 +22,11 @@ from tests.launcher.conftest import (
 )
 from tests.waiting import wait_for
 from tfagents_system.errors import UserError
+from tfagents_system.experiment import run_lock
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.progress import read_progress
 from tfagents_system.experiment.status_file import Phase
-from tfagents_system.launcher import daemontools, run_lock, watch
+from tfagents_system.launcher import daemontools, watch
 from tfagents_system.launcher.crash_limit import MAX_FAILURES_WITHOUT_PROGRESS
 from tfagents_system.launcher.watch import Watch, have_workers_finished
 from tfagents_system.launcher.wording import progress_line
@@ -146,7 +147,7 @@ def test_only_the_phase_says_that_a_worker_has_finished(experiment: Experiment) 
 def svscan_pids(experiment: Experiment) -> list[int]:
     """Returns the pids of the svscan processes of a run."""
     pids = []
-    for pid in run_lock.lock_holders(experiment):
+    for pid in run_lock.holders(experiment.lock):
         with contextlib.suppress(FileNotFoundError):  # It has just ended.
             if Path(f"/proc/{pid}/comm").read_text() == "svscan\n":
                 pids.append(pid)

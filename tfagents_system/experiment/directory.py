@@ -1,6 +1,7 @@
 """Every path of one experiment, and its DONE mark.
 
 <exp_dir>/
+  experiment.json            whose this directory is (see `identity`)
   config.json params.py      snapshots; a resumed run uses these
   run.json                   port, services and CPUs of the current run
   specs.pbtxt                what the environment observes and how it acts
@@ -19,7 +20,11 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from pathlib import Path
+
+from tfagents_system.errors import UserError
+from tfagents_system.host.files import write_bytes
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
@@ -33,6 +38,41 @@ class Experiment:
     """
 
     root: Path
+
+    def make(self) -> None:
+        """Makes the directory, where a training begins.
+
+        Raises:
+          UserError: It cannot be made.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot make {self.root}: {error.strerror}") from error
+
+    def make_folder(self, folder: Path) -> Path:
+        """Makes a folder in the directory, but never the directory itself.
+
+        A directory that was deleted while it was trained in must not come back.
+
+        Args:
+          folder: Its path, below `root`.
+
+        Returns:
+          The folder.
+
+        Raises:
+          OSError: The directory is gone, or the disk is full, for example.
+        """
+        if not self.root.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "it is gone", str(self.root))
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @property
+    def identity(self) -> Path:
+        """Whose the directory is (see `identity`)."""
+        return self.root / "experiment.json"
 
     @property
     def config(self) -> Path:
@@ -61,7 +101,7 @@ class Experiment:
 
     @property
     def lock(self) -> Path:
-        """Locked for as long as any process of the run lives."""
+        """Locked for as long as any process of the run lives (see `run_lock`)."""
         return self.root / "run.lock"
 
     @property
@@ -106,7 +146,7 @@ class Experiment:
 
     def mark_done(self, train_step: int) -> None:
         """Says that training is complete, after so many gradient steps."""
-        self.done.write_text(f"train_step {train_step}\n")
+        write_bytes(self.done, f"train_step {train_step}\n".encode(), durable=True)
 
     def is_trained_for(self, train_steps: int) -> bool:
         """Returns whether training is complete and took that many gradient steps."""

@@ -37,11 +37,13 @@ class Run:
       reverb_port: TCP port of the replay server.
       params_folder: Folder that the params file was copied from.
       services: Its services, in the order in which they are shown.
+      run_id: Of this launch alone: what another run left or sent does not have it.
     """
 
     reverb_port: int
     params_folder: str
     services: tuple[RunService, ...]
+    run_id: str = ""
 
     @classmethod
     def load(cls, experiment: Experiment) -> Run:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import filecmp
 import json
-import shutil
 import sys
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from tfagents_system.errors import UserError
-from tfagents_system.experiment import run_file
+from tfagents_system.experiment import identity, run_file
 from tfagents_system.experiment.directory import Experiment
-from tfagents_system.host.files import read_json, write_json
+from tfagents_system.host import files
+from tfagents_system.host.files import read_json
 from tfagents_system.settings import configuration, params_file
 from tfagents_system.train_params_base import TrainParamsBase
 
@@ -48,11 +48,11 @@ def choose_params(
     Raises:
       UserError: There is neither.
     """
-    is_same = experiment.params.exists() and (
+    is_same = _is_there(experiment, experiment.params) and (
         not original.is_file()
         or filecmp.cmp(experiment.params, original, shallow=False)
     )
-    return _choose(experiment.params, original, named_by, is_same)
+    return _choose(experiment, experiment.params, original, named_by, is_same)
 
 
 def choose_config(
@@ -72,14 +72,33 @@ def choose_config(
     Raises:
       UserError: There is neither.
     """
-    is_same = experiment.config.exists() and (
+    is_same = _is_there(experiment, experiment.config) and (
         not original.is_file() or _is_same_config(experiment.config, original, added)
     )
-    return _choose(experiment.config, original, named_by, is_same)
+    return _choose(experiment, experiment.config, original, named_by, is_same)
 
 
-def _choose(snapshot: Path, original: Path, named_by: str, is_same: bool) -> Path:
-    if not snapshot.exists():
+def _is_there(experiment: Experiment, snapshot: Path) -> bool:
+    """Returns whether there is a snapshot.
+
+    An empty one was left by a full disk, in versions before snapshots were renamed into
+    place. It is written again, unless a training has got on with it.
+    """
+    try:
+        is_empty = snapshot.stat().st_size == 0
+    except FileNotFoundError:
+        return False
+    return not is_empty or identity.has_checkpoint(experiment)
+
+
+def _choose(
+    experiment: Experiment,
+    snapshot: Path,
+    original: Path,
+    named_by: str,
+    is_same: bool,
+) -> Path:
+    if not _is_there(experiment, snapshot):
         if not original.is_file():
             raise UserError(f"{named_by}: no file {original}")
         return original
@@ -123,12 +142,14 @@ def write_config(experiment: Experiment, source: Path, horizon: int) -> None:
     """
     config: dict[str, Any] = configuration.load_config(source)
     if "horizon" not in config:
-        write_json(experiment.config, {**config, "horizon": horizon})
-    elif not experiment.config.exists():
-        shutil.copyfile(source, experiment.config)
+        files.write_json(
+            experiment.config, {**config, "horizon": horizon}, durable=True
+        )
+    elif not _is_there(experiment, experiment.config):
+        files.copy(source, experiment.config)
 
 
 def write_params(experiment: Experiment, source: Path) -> None:
     """Writes the snapshot of the params file, unless there is one."""
-    if not experiment.params.exists():
-        shutil.copyfile(source, experiment.params)
+    if not _is_there(experiment, experiment.params):
+        files.copy(source, experiment.params)

@@ -46,6 +46,8 @@ class StatusWriter(Generic[S]):
           kind: Class of its status.
         """
         self._path = experiment.status(name)
+        with contextlib.suppress(OSError):  # A full disk: `_write` says so.
+            experiment.make_folder(self._path.parent)
         self._lock = threading.RLock()
         self._written_at = 0.0
         self.value: S = read_status(experiment, name, kind)

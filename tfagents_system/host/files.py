@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
+import shutil
+import time
 import zlib
 from pathlib import Path
 from typing import Any, Callable
@@ -13,25 +17,66 @@ from tfagents_system.errors import UserError
 _CHUNK_BYTES = 1 << 20
 
 
-def write_bytes(path: Path, contents: bytes) -> None:
+#: What the operating system says of a disk that is full, failing or not writable.
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+
+
+def write_bytes(path: Path, contents: bytes, durable: bool = False) -> None:
     """Writes a file so that a reader sees the old one or the new one, never a part.
 
     Args:
-      path: The file; its folder is made if it is missing.
+      path: The file; its folder must exist. One that was deleted is not made again.
       contents: Its new contents.
+      durable: Survive a power cut too, at the price of waiting for the disk.
 
     Raises:
       OSError: The disk is full, for example; the old file is intact.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(contents)
-    partial.replace(path)
+    try:
+        partial.write_bytes(contents)
+        if durable:
+            sync(partial)
+        partial.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+    if durable:
+        sync(path.parent)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, durable: bool = False) -> None:
     """Writes JSON as `write_bytes` does."""
-    write_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
+    write_bytes(path, (json.dumps(value, indent=2) + "\n").encode(), durable)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copies a file as `write_bytes` writes one, durably."""
+    write_bytes(target, source.read_bytes(), durable=True)
+
+
+def move_aside(path: Path, folder: Path | None = None) -> Path:
+    """Renames a file or folder that is in the way; nothing is ever deleted for that.
+
+    Args:
+      path: What is in the way.
+      folder: Where to move it, on the same disk; None: it stays where it is.
+
+    Returns:
+      Its new path: `damaged_<name>_<time in ns>`.
+    """
+    target = (folder or path.parent) / f"damaged_{path.name}_{time.time_ns()}"
+    return path.rename(target)
+
+
+def describe_free_space(path: Path) -> str:
+    """Says how much room a disk has, e.g. `0.3 MB free on the disk of /logs/x`."""
+    try:
+        free = shutil.disk_usage(path).free
+    except OSError as error:
+        return f"the disk of {path} cannot be asked ({error.strerror})"
+    return f"{free / 1e6:,.1f} MB free on the disk of {path}"
 
 
 def read_json(

@@ -14,18 +14,22 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
 from tfagents_system.errors import UserError, run_command
 from tfagents_system.experiment import (
+    identity,
     run_file,
+    run_lock,
     services,
     status_file,
     status_writer,
 )
 from tfagents_system.experiment.directory import REPOSITORY, Experiment
+from tfagents_system.experiment.identity import Mode
 from tfagents_system.experiment.status_file import LAUNCHER, Phase, Status
 from tfagents_system.experiment.status_writer import StatusWriter
 from tfagents_system.host import ports
@@ -33,7 +37,6 @@ from tfagents_system.host.process_tree import adopt_orphans
 from tfagents_system.launcher import (
     cpu_plan,
     daemontools,
-    run_lock,
     topology,
     variables_file,
 )
@@ -162,6 +165,7 @@ def write_run(
             )
             for service in planned
         ),
+        run_id=uuid.uuid4().hex,
     )
     run.save(experiment)
     daemontools.remove_other_services(experiment, run.names)
@@ -201,13 +205,12 @@ def launch(experiment: Experiment, variables: Mapping[str, str]) -> int:
     """
     params = variables_file.read_file(variables, "SAC_PARAMS")
     config = variables_file.read_file(variables, "SAC_CONFIG")
-    try:
-        experiment.root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make {experiment.root}: {error.strerror}") from error
+    identity.check(experiment, Mode.MANY_PROCESSES)
+    experiment.make()
     adopt_orphans()
     environment = make_environment(variables)
     with exclusive_run(experiment) as lock:
+        identity.claim(experiment, Mode.MANY_PROCESSES)
         port = ports.choose_port(variables_file.read_port(variables))
         planned = plan_services(variables, port)
         status = StatusWriter(experiment, LAUNCHER, Status)

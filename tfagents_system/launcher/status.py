@@ -14,14 +14,13 @@ import sys
 import time
 
 from tfagents_system.errors import UserError, run_command
-from tfagents_system.experiment import status_file
+from tfagents_system.experiment import run_lock, status_file
 from tfagents_system.experiment.directory import Experiment, resolve_path
 from tfagents_system.experiment.progress import read_progress
 from tfagents_system.experiment.run_file import Run, num_restarts
 from tfagents_system.experiment.status_file import CollectWorkerStatus, Status
 from tfagents_system.launcher import (
     daemontools,
-    run_lock,
     stop,
     variables_file,
     wording,

@@ -10,7 +10,7 @@ import signal
 import time
 from pathlib import Path
 
-from tfagents_system.experiment import services, status_file
+from tfagents_system.experiment import run_lock, services, status_file
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.status_file import Phase
 from tfagents_system.experiment.stopping import (
@@ -19,7 +19,6 @@ from tfagents_system.experiment.stopping import (
     STOP_GRACE_SECS,
 )
 from tfagents_system.host.process_tree import reap
-from tfagents_system.launcher import run_lock
 from tfagents_system.launcher.daemontools import (
     POLL_SECS,
     service_folders,
@@ -64,7 +63,7 @@ def stop(experiment: Experiment) -> None:
 
 def _stop_svscan(experiment: Experiment) -> None:
     """Stops the svscan of the run; it would start a supervise again."""
-    for pid in run_lock.lock_holders(experiment):
+    for pid in run_lock.holders(experiment.lock):
         if _command_name(pid) == "svscan":
             _kill(pid, signal.SIGTERM)
 
@@ -73,7 +72,7 @@ def _kill_leftovers(experiment: Experiment) -> None:
     """Waits until no process of the run is left; kills what takes too long."""
     deadline = time.monotonic() + STOP_GRACE_SECS
     killed: set[int] = set()
-    while pids := run_lock.lock_holders(experiment):
+    while pids := run_lock.holders(experiment.lock):
         reap()
         if time.monotonic() > deadline and not killed.issuperset(pids):
             logger.warning("killing what did not stop: %s", pids)
