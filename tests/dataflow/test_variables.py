@@ -12,10 +12,13 @@ from tf_agents.trajectories import time_step as ts
 
 from tests.dataflow.conftest import PACING, serve
 from tests.end_to_end.harness import wait_for
+from tests.learning.helpers import read_policy
 from tfagents_system.acting.policies import make_policy
 from tfagents_system.algorithm.specs import Specs
 from tfagents_system.dataflow import replay, variables
 from tfagents_system.learning.build import build_agent
+
+RUN_ID = "7ab0"
 
 
 def test_policy_is_published_and_pulled(
@@ -24,7 +27,7 @@ def test_policy_is_published_and_pulled(
     params, _, specs = pendulum
     learner, worker = build_agent(params, specs), build_agent(params, specs)
     client = replay.connect(server)
-    publisher = variables.PolicyPublisher(learner, client)
+    publisher = variables.PolicyPublisher(learner, client, RUN_ID)
     assert publisher.last is None
     for train_step in (0, 7):
         learner.train_step_counter.assign(train_step)
@@ -34,8 +37,7 @@ def test_policy_is_published_and_pulled(
     info = replay.read_replay(client)
     assert info is not None
     assert info.has_policy
-    policy = variables.pull_policy(client)
-    assert policy is not None
+    policy = read_policy(client)
     assert policy.train_step == 7
     assert publisher.last is not None
     assert publisher.last.train_step == 7
@@ -73,7 +75,7 @@ def test_server_that_lost_the_policy_gets_the_last_one_again(
     params, _, specs = pendulum
     agent = build_agent(params, specs)
     client = replay.connect(free_port)
-    publisher = variables.PolicyPublisher(agent, client)
+    publisher = variables.PolicyPublisher(agent, client, RUN_ID)
     server = serve(tmp_path / "first", PACING, free_port)
     publisher.publish()
     server.stop()
@@ -83,11 +85,10 @@ def test_server_that_lost_the_policy_gets_the_last_one_again(
     # What the policy has become meanwhile was not published.
     for variable in agent.policy.variables():
         variable.assign(variable + 0.1)
-    assert publisher.last is not None
-    variables.publish(client, publisher.last)
-    policy = variables.pull_policy(client)
+    variables.PolicyGuard(publisher, client).check(info)
+    policy = read_policy(client)
     server.stop()
-    assert policy is not None
+    assert publisher.last is not None
     np.testing.assert_array_equal(policy.packed, publisher.last.packed)
 
 
@@ -101,7 +102,7 @@ def test_publishing_survives_a_server_that_goes_away(
     params = load(train_params={"actor_fc_layer_params": [256, 256]})
     agent = build_agent(params, pendulum[2])
     server = serve(tmp_path / "first", PACING, free_port)
-    publisher = variables.PolicyPublisher(agent, replay.connect(free_port))
+    publisher = variables.PolicyPublisher(agent, replay.connect(free_port), RUN_ID)
     is_over = threading.Event()
 
     def publish() -> None:
@@ -125,7 +126,6 @@ def test_publishing_survives_a_server_that_goes_away(
         is_over.set()
     thread.join(30)
     assert not thread.is_alive()
-    policy = variables.pull_policy(replay.connect(free_port))
+    policy = read_policy(replay.connect(free_port))
     server.stop()
-    assert policy is not None
     assert policy.train_step > before

@@ -9,6 +9,7 @@ from typing import Callable
 
 import pytest
 
+from tests.experiments import make_experiment
 from tfagents_system.errors import UserError
 from tfagents_system.experiment import generations
 from tfagents_system.experiment.directory import Experiment
@@ -43,7 +44,7 @@ def save(experiment: Experiment, train_step: int) -> Generation:
 @pytest.fixture
 def experiment(tmp_path: Path) -> Experiment:
     """Returns an experiment with generations 1 and 2."""
-    experiment = Experiment(tmp_path)
+    experiment = make_experiment(tmp_path)
     for train_step in (1, 2):
         save(experiment, train_step)
     return experiment
@@ -61,7 +62,7 @@ def newest(experiment: Experiment) -> Generation | None:
 
 
 def test_before_the_first_there_is_none(tmp_path: Path) -> None:
-    experiment = Experiment(tmp_path)
+    experiment = make_experiment(tmp_path)
     assert generations.list_generations(experiment) == []
     assert newest(experiment) is None
 

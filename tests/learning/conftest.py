@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.experiments import make_experiment
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.learning import build
@@ -19,4 +20,4 @@ def begun(
     """Returns an experiment without checkpoints, its codec and an untrained agent."""
     params, _, specs = pendulum
     agent = build.build_agent(params, specs)
-    return Experiment(tmp_path / "exp"), RowCodec(specs), agent
+    return make_experiment(tmp_path), RowCodec(specs), agent

@@ -17,6 +17,7 @@ from tfagents_system.dataflow import replay
 from tfagents_system.dataflow.n_step import NStep
 from tfagents_system.dataflow.rate_limiter import Pacing
 from tfagents_system.dataflow.rows import Row, RowCodec
+from tfagents_system.dataflow.variables import PublishedPolicy
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.learning import checkpoint
 
@@ -49,6 +50,13 @@ def serve(
         port=port,
         checkpointer=reverb.checkpointers.DefaultCheckpointer(str(experiment.replay)),
     )
+
+
+def read_policy(client: reverb.Client) -> PublishedPolicy:
+    """Returns the policy that is published, of whatever run."""
+    sample = next(client.sample(replay.VARIABLES_TABLE, emit_timesteps=False))
+    run_id, train_step, packed = (column[0] for column in sample.data)
+    return PublishedPolicy(run_id.tobytes().decode(), int(train_step), packed)
 
 
 def make_row(codec: RowCodec, reward: float = 1.0) -> Row:

@@ -22,6 +22,7 @@ from tests.learning.helpers import (
 )
 from tfagents_system.algorithm.specs import Specs
 from tfagents_system.dataflow import replay, rows
+from tfagents_system.dataflow.deadline import Line
 from tfagents_system.dataflow.rate_limiter import Pacing
 from tfagents_system.errors import NotSaved, UserError
 from tfagents_system.experiment import generations
@@ -43,7 +44,7 @@ def save(
     train_step = checkpoint.write_learner(experiment, agent, writer)
     if train_step is None:
         return False
-    checkpoint.complete(experiment, train_step, client, codec)
+    checkpoint.complete(experiment, train_step, client, Line(), codec)
     return True
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.experiments import make_experiment
 from tests.learning.helpers import make_batch, serve, write_rows
 from tests.waiting import wait_for
 from tfagents_system.dataflow import replay
@@ -20,7 +21,6 @@ from tfagents_system.dataflow.rate_limiter import Pacing
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.errors import NotSaved
 from tfagents_system.experiment import generations
-from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.status_file import LearnerStatus, read_learner
 from tfagents_system.experiment.status_writer import StatusWriter
 from tfagents_system.learning import checkpoint, policy_export
@@ -36,7 +36,7 @@ class Saving:
     """An agent, its saver, and the replay server that holds the other half."""
 
     def __init__(self, folder: Path, port: int, params: Any, specs: Any) -> None:
-        self.experiment = Experiment(folder)
+        self.experiment = make_experiment(folder)
         self.codec = RowCodec(specs)
         self.port = port
         self.server = serve(self.experiment, self.codec, port, PACING)

@@ -14,14 +14,14 @@ import reverb
 import tensorflow as tf
 
 from tests.end_to_end.harness import read_scalars
-from tests.learning.helpers import Feed, serve
+from tests.experiments import make_experiment
+from tests.learning.helpers import Feed, read_policy, serve
 from tests.waiting import wait_for
-from tfagents_system.dataflow import replay, variables
+from tfagents_system.dataflow import replay
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.dataflow.variables import PolicyPublisher
 from tfagents_system.errors import UserError
 from tfagents_system.experiment import generations
-from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.status_file import LearnerStatus
 from tfagents_system.experiment.status_writer import StatusWriter
 from tfagents_system.experiment.summaries import ScalarWriter
@@ -48,7 +48,7 @@ class Training:
     """A loop, the parts that it drives, and the replay server that they talk to."""
 
     def __init__(self, folder: Path, port: int, params: Any, specs: Any) -> None:
-        self.experiment = Experiment(folder)
+        self.experiment = make_experiment(folder)
         codec = RowCodec(specs)
         self.server = serve(self.experiment, codec, port)
         self.client: reverb.Client = replay.connect(port)
@@ -64,7 +64,7 @@ class Training:
             params,
             self.agent,
             GradientSteps(self.agent, codec, self.feed.dataset),
-            PolicyPublisher(self.agent, self.client),
+            PolicyPublisher(self.agent, self.client, "7ab0"),
             self.saver,
             TrainingLog(writer, lambda: Counts(300, 2, 200, 5.0, 7.0)),
         )
@@ -100,8 +100,7 @@ def published(training: Training, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def record(self: PolicyPublisher) -> None:
         publish(self)
-        policy = variables.pull_policy(training.client)
-        assert policy is not None
+        policy = read_policy(training.client)
         train_steps.append(policy.train_step)
         assert np.isfinite(policy.packed.view(np.float32)).all()
 

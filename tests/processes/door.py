@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.conftest import REPOSITORY
+from tests.experiments import make_experiment
 from tfagents_system.algorithm.specs import Specs
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.run_file import Run
@@ -31,8 +32,7 @@ def begin_run(
       specs: Specs of the environment.
       port: For the replay server.
     """
-    experiment = Experiment(folder / "experiment")
-    experiment.root.mkdir()
+    experiment = make_experiment(folder)
     shutil.copy(files[0], experiment.params)
     shutil.copy(files[1], experiment.config)
     specs.save(experiment.specs)

@@ -16,10 +16,12 @@ from tf_agents.environments import suite_gym
 from tfagents_system.acting.policies import RandomPolicy
 from tfagents_system.algorithm.specs import Specs, read_specs
 from tfagents_system.dataflow import replay, variables
+from tfagents_system.dataflow.deadline import Line
 from tfagents_system.dataflow.rate_limiter import Pacing
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.environments.standard import StandardEnvironment
 from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.run_file import Run
 from tfagents_system.experiment.status_file import CollectWorkerStatus, Phase
 from tfagents_system.experiment.status_writer import StatusWriter
 from tfagents_system.learning.build import build_agent
@@ -43,7 +45,7 @@ class Replay:
         self.experiment.root.mkdir()
         specs.save(self.experiment.specs)
         self.status = StatusWriter(self.experiment, NAME, CollectWorkerStatus)
-        self._port = port
+        self.run = Run(port, str(folder), services=(), run_id="7ab0")
         self._params = params
         self.server = reverb.Server(
             replay.make_tables(RowCodec(specs), pacing),
@@ -57,7 +59,8 @@ class Replay:
     def publish(self, train_step: int) -> None:
         """Publishes the agent's policy as if it had taken that many steps."""
         packed = variables.policy_variables(self.agent).read()
-        variables.publish(self.client, variables.PublishedPolicy(train_step, packed))
+        policy = variables.PublishedPolicy(self.run.run_id, train_step, packed)
+        assert variables.publish(self.client, Line(), policy)
 
     def run_worker(self, env: Any, eval_env: Any) -> None:
         """Runs a worker until the policy has taken all steps of the training."""
@@ -67,7 +70,7 @@ class Replay:
             self._params,
             (env, eval_env),
             generator,
-            self._port,
+            self.run,
             self.status,
             NAME,
         )

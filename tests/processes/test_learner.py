@@ -12,12 +12,18 @@ import pytest
 
 from tests.conftest import WriteFiles
 from tests.end_to_end.harness import wait_for
-from tests.learning.helpers import make_batch, make_row, serve, write_rows
+from tests.experiments import make_experiment
+from tests.learning.helpers import (
+    make_batch,
+    make_row,
+    read_policy,
+    serve,
+    write_rows,
+)
 from tests.processes.door import begin_run, started
 from tfagents_system.dataflow import replay, variables
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.experiment import generations, status_file
-from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.status_file import Awaited, LearnerStatus, Phase
 from tfagents_system.experiment.status_writer import StatusWriter
 from tfagents_system.experiment.summaries import ScalarWriter
@@ -36,7 +42,7 @@ class Reporting:
     """A learner's parts, and the replay server that they talk to."""
 
     def __init__(self, port: int, folder: Path, params: Any, specs: Any) -> None:
-        self.experiment = Experiment(folder)
+        self.experiment = make_experiment(folder)
         self.status = StatusWriter(self.experiment, "learner", LearnerStatus)
         with self.status.edit() as status:
             status.problem = "no checkpoint: a former process's disk was full"
@@ -45,7 +51,7 @@ class Reporting:
         self.server = serve(self.experiment, self.codec, port)
         self.client = replay.connect(port)
         self.agent = build_agent(params, specs)
-        self.publisher = variables.PolicyPublisher(self.agent, self.client)
+        self.publisher = variables.PolicyPublisher(self.agent, self.client, "7ab0")
         self.reporter = Reporter(
             self.experiment, params, self.client, self.publisher, self.status
         )
@@ -143,8 +149,7 @@ def test_a_policy_that_the_replay_server_lost_is_published_again(
     # Only what has been published is: the weights may be half a step ahead.
     reporting.agent.train_step_counter.assign(8)
     reporting.poll_until_answered()
-    published = variables.pull_policy(reporting.client)
-    assert published is not None
+    published = read_policy(reporting.client)
     assert published.train_step == 7
     assert reporting.publisher.last is not None
     np.testing.assert_array_equal(published.packed, reporting.publisher.last.packed)
@@ -158,10 +163,10 @@ def test_status_is_not_behind_a_checkpoint_completed_during_a_wait(
     reporting.restart_server()
     publish = variables.publish
 
-    def train_meanwhile(client: Any, policy: variables.PublishedPolicy) -> None:
+    def train_meanwhile(*args: Any) -> bool:
         reporting.agent.train_step_counter.assign(20)
         reporting.saver.save().result(60)
-        publish(client, policy)
+        return publish(*args)
 
     monkeypatch.setattr(variables, "publish", train_meanwhile)
     reporting.poll_until_answered()
@@ -185,7 +190,7 @@ def test_a_loss_that_is_not_finite_ends_the_process_and_is_its_failure(
         write_rows(free_port, codec, [make_row(codec, reward=np.nan)] * 32)
         with started(folder, "learner", f"--exp_dir={experiment.root}") as learner:
             _, errors = learner.communicate(timeout=100)
-        published = variables.pull_policy(replay.connect(free_port))
+        published = read_policy(replay.connect(free_port))
     finally:
         server.stop()
     assert learner.returncode == 2
@@ -199,5 +204,4 @@ def test_a_loss_that_is_not_finite_ends_the_process_and_is_its_failure(
     assert last_line == f"error: {status.failure}"
     assert generations.list_generations(experiment) == []
     assert policy_export.list_checkpoints(experiment) == []
-    assert published is not None
     assert published.train_step == 0

@@ -25,11 +25,15 @@ from pathlib import Path
 from typing import Any
 
 from tfagents_system.errors import UserError
+from tfagents_system.experiment import identity
 from tfagents_system.experiment.directory import Experiment
-from tfagents_system.host.files import fingerprint, sync, write_json
+from tfagents_system.host.files import fingerprint, move_aside, sync, write_json
 
 NUM_KEPT = 2
 NUM_DAMAGED_KEPT = 2
+# Whoever holds the lock compares checksums, minutes for a large replay.
+LOCK_TIMEOUT_SECS = 600.0
+LOCK_POLL_SECS = 0.1
 _NAME = re.compile(r"generation_(\d{10})")
 _MANIFEST = "manifest.json"
 _FACTS = ("train_step", "env_steps", "episodes", "row_layout")
@@ -56,17 +60,27 @@ class Generation:
     row_layout: str
 
 
-def list_generations(experiment: Experiment) -> list[Generation]:
-    """Returns the generations that have a manifest, the newest first."""
-    generations = []
-    for path in _folders(experiment):
-        with contextlib.suppress(_Damage):
-            generations.append(_read(path)[0])
-    return generations
+class Unreadable(UserError):
+    """A file cannot be read now, which says nothing about what is in it."""
+
+    @classmethod
+    def because(cls, error: OSError, path: Path) -> Unreadable:
+        """Makes it from the error of reading a file of a generation."""
+        file = error.filename or path
+        return cls(f"cannot read {file}: {error.strerror}; nothing was changed")
 
 
 class _Damage(Exception):
     """A generation is not as it was written; the message says what differs."""
+
+
+def list_generations(experiment: Experiment) -> list[Generation]:
+    """Returns the generations whose manifest can be read, the newest first."""
+    generations = []
+    for path in _folders(experiment):
+        with contextlib.suppress(_Damage, Unreadable):
+            generations.append(_read(path)[0])
+    return generations
 
 
 def _read(path: Path) -> tuple[Generation, dict[str, tuple[int, int]]]:
@@ -84,6 +98,8 @@ def _read(path: Path) -> tuple[Generation, dict[str, tuple[int, int]]]:
         AttributeError,
     ) as error:
         raise _Damage(f"its {_MANIFEST} is unusable: {error!r}") from error
+    except OSError as error:
+        raise Unreadable.because(error, path) from error
 
 
 def _folders(experiment: Experiment) -> list[Path]:
@@ -99,10 +115,24 @@ def _folders(experiment: Experiment) -> list[Path]:
 
 @contextlib.contextmanager
 def locked(experiment: Experiment) -> Iterator[None]:
-    """Keeps other processes from adding, moving or removing generations."""
-    experiment.checkpoints.mkdir(parents=True, exist_ok=True)
-    with (experiment.checkpoints / ".lock").open("w") as file:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+    """Keeps other processes from adding, moving or removing generations.
+
+    Raises:
+      UserError: Another process holds the lock for very long; it may be stopped.
+    """
+    folder = experiment.make_folder(experiment.checkpoints)
+    deadline = time.monotonic() + LOCK_TIMEOUT_SECS
+    with (folder / ".lock").open("w") as file:
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"another process has held {file.name} for {LOCK_TIMEOUT_SECS:g} s"
+                    "; is it stopped? `fuser` on that file shows its pid"
+                )
+            time.sleep(LOCK_POLL_SECS)
         yield
 
 
@@ -115,12 +145,14 @@ def newest_intact(experiment: Experiment) -> Generation | None:
       The generation, or None if no training has got as far as that.
 
     Raises:
-      UserError: There are only damaged ones.
-      OSError: A file cannot be read, which says nothing about what is in it.
+      UserError: There are only damaged ones, or those that there were are gone.
+      Unreadable: A file cannot be read; nothing was moved.
     """
     for path in _folders(experiment):
         try:
-            return _verify(path)
+            generation = _verify(path)
+            _note(experiment)
+            return generation
         except _Damage as damage:
             moved = _move_aside(experiment, path)
             logger.error("damaged checkpoint %s: %s; moved to %s", path, damage, moved)
@@ -130,7 +162,16 @@ def newest_intact(experiment: Experiment) -> Generation | None:
             f"ones ({', '.join(path.name for path in damaged)}); put a copy back, or "
             "choose a new SAC_EXP_NAME"
         )
+    identity.check_nothing_is_lost(experiment)
     return None
+
+
+def _note(experiment: Experiment) -> None:
+    """Remembers that the training has a checkpoint, so that it never begins anew."""
+    try:
+        identity.note_checkpoint(experiment)
+    except OSError as error:  # A full disk; the next generation is another chance.
+        logger.warning("%s not written: %s", experiment.identity, error)
 
 
 def _verify(path: Path) -> Generation:
@@ -138,9 +179,12 @@ def _verify(path: Path) -> Generation:
     generation, files = _read(path)
     for name, (size, checksum) in files.items():
         file = path / name
-        if not file.is_file():
-            raise _Damage(f"{name} is missing")
-        found_size, found_checksum = fingerprint(file)
+        try:
+            found_size, found_checksum = fingerprint(file)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise _Damage(f"{name} is missing") from error
+        except OSError as error:
+            raise Unreadable.because(error, file) from error
         if found_size != size:
             raise _Damage(f"{name} has {found_size} bytes instead of {size}")
         if found_checksum != checksum:
@@ -156,8 +200,7 @@ def _damaged(experiment: Experiment) -> list[Path]:
 
 
 def _move_aside(experiment: Experiment, path: Path) -> Path:
-    target = path.with_name(f"damaged_{path.name}_{time.time_ns()}")
-    path.rename(target)
+    target = move_aside(path)
     target.touch()
     for old in _damaged(experiment)[:-NUM_DAMAGED_KEPT]:
         shutil.rmtree(old)
@@ -171,10 +214,13 @@ def partial_folder(experiment: Experiment) -> Path:
 
 def begin(experiment: Experiment) -> Path:
     """Makes `partial_folder`, empty; `complete` makes a generation of it."""
-    partial = partial_folder(experiment)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    return partial
+    abandon(experiment)
+    return experiment.make_folder(partial_folder(experiment))
+
+
+def abandon(experiment: Experiment) -> None:
+    """Removes what was written since `begin`: half a generation is of no use."""
+    shutil.rmtree(partial_folder(experiment), ignore_errors=True)
 
 
 def complete(experiment: Experiment, **facts: Any) -> Generation:
@@ -204,6 +250,7 @@ def complete(experiment: Experiment, **facts: Any) -> Generation:
             _move_aside(experiment, generation.path)
         partial.rename(generation.path)
         sync(experiment.checkpoints)
+        _note(experiment)
         for old in list_generations(experiment)[NUM_KEPT:]:
             shutil.rmtree(old.path)
     return generation

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import shutil
@@ -12,13 +11,10 @@ import zlib
 from pathlib import Path
 from typing import Any, Callable
 
+from tfagents_system.errors import DISK_ERRORS as DISK_ERRORS
 from tfagents_system.errors import UserError
 
 _CHUNK_BYTES = 1 << 20
-
-
-#: What the operating system says of a disk that is full, failing or not writable.
-DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 
 def write_bytes(path: Path, contents: bytes, durable: bool = False) -> None:

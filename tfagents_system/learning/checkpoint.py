@@ -8,11 +8,13 @@ the files are linked (not copied) out of it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import reverb
@@ -20,10 +22,12 @@ import tensorflow as tf
 from tf_agents.agents import tf_agent
 
 from tfagents_system.dataflow import replay, replay_files, rows
+from tfagents_system.dataflow.deadline import Line, NoAnswer
 from tfagents_system.errors import NotSaved, UserError
 from tfagents_system.experiment import generations, progress
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.generations import Generation
+from tfagents_system.host.files import describe_free_space
 from tfagents_system.learning import agent_state
 from tfagents_system.learning.agent_state import AgentWriter
 
@@ -31,6 +35,9 @@ _LEARNER = "learner"
 _REPLAY = "replay"
 # Names that Reverb gives its checkpoints: the time of day.
 _REVERB_NAME = re.compile(r"\d{4}-\d\d-\d\dT.*")
+
+# A checkpoint is given up when the replay server has written nothing for so long.
+WRITING_SILENCE_SECS = 20.0
 
 _ADVICE = "choose a new SAC_EXP_NAME"
 
@@ -64,13 +71,11 @@ def write_learner(
       NotSaved: The disk is full, for example.
     """
     train_step = int(agent.train_step_counter.numpy())
-    try:
+    with _all_or_nothing(experiment, (OSError, tf.errors.OpError)):
         newest = generations.list_generations(experiment)[:1]
         if newest and newest[0].train_step == train_step:
             return None
         writer.write(generations.begin(experiment) / _LEARNER)
-    except (OSError, tf.errors.OpError) as error:
-        raise NotSaved.because(error) from error
     return train_step
 
 
@@ -78,6 +83,7 @@ def complete(
     experiment: Experiment,
     train_step: int,
     client: reverb.Client,
+    line: Line,
     codec: rows.RowCodec,
 ) -> Generation:
     """Adds the replay to what `write_learner` wrote.
@@ -86,6 +92,7 @@ def complete(
       experiment: The experiment.
       train_step: What that returned.
       client: Client of the replay server.
+      line: The caller's line to it.
       codec: Layout of the rows.
 
     Raises:
@@ -93,12 +100,10 @@ def complete(
     """
     started = time.monotonic()
     partial = generations.partial_folder(experiment)
-    try:
-        _remove_foreign_files(experiment)
-        saved = Path(client.checkpoint())
-        # A server that restarts right now removes it: then there is no checkpoint.
-        _link_files(saved, partial / _REPLAY / saved.name)
-        num_inserts = replay_files.read_num_inserts(partial / _REPLAY / saved.name)
+    # Whatever a call to Reverb raises: a full disk is an IndexError.
+    with _all_or_nothing(experiment, (Exception,)):
+        saved = partial / _REPLAY / _write_replay(experiment, client, line).name
+        num_inserts = replay_files.read_num_inserts(saved)
         generation = generations.complete(
             experiment,
             train_step=train_step,
@@ -106,13 +111,6 @@ def complete(
             episodes=progress.count_episodes(experiment),
             row_layout=row_layout(codec),
         )
-    except (
-        OSError,
-        tf.errors.OpError,
-        reverb.errors.ReverbError,
-        RuntimeError,
-    ) as error:
-        raise NotSaved.because(error) from error
     logger.info(
         "checkpoint at train step %d, env step %d (%.1f s)",
         generation.train_step,
@@ -120,6 +118,69 @@ def complete(
         time.monotonic() - started,
     )
     return generation
+
+
+@contextlib.contextmanager
+def _all_or_nothing(
+    experiment: Experiment, expected: tuple[type[Exception], ...]
+) -> Iterator[None]:
+    """Removes what was written if it cannot be all: it may be what fills the disk.
+
+    Raises:
+      NotSaved: One of the expected errors came.
+    """
+    try:
+        yield
+    except expected as error:
+        free_space = describe_free_space(experiment.root)
+        generations.abandon(experiment)
+        _empty(experiment.replay)
+        raise NotSaved.because(error, free_space) from error
+
+
+def _write_replay(experiment: Experiment, client: reverb.Client, line: Line) -> Path:
+    """Has the replay server write its state; links that into the new generation.
+
+    Returns:
+      What the replay server wrote.
+
+    Raises:
+      Exception: It could not.
+    """
+    folder = experiment.make_folder(experiment.replay)
+    _remove_foreign_files(experiment)
+    # A server that is stopped would be waited for much longer below.
+    if replay.read_replay(client) is None:
+        raise NoAnswer("the replay server does not answer")
+
+    def begin() -> str:
+        # Reverb keeps the one whose name is the largest, which is the time: after the
+        # clock was set back that would be an older one. Only now, when no call before
+        # this one is under way any more.
+        _empty(folder)
+        return Path(client.checkpoint()).name
+
+    name = line.call(begin, "it writes the replay", lambda: _size(folder))
+    saved = folder / name
+    # A server that restarts right now removes it: then there is no checkpoint.
+    _link_files(saved, generations.partial_folder(experiment) / _REPLAY / saved.name)
+    return saved
+
+
+def _size(folder: Path) -> int:
+    """Returns how many bytes the files in a folder have now."""
+    size = 0
+    with contextlib.suppress(FileNotFoundError):  # Reverb has just renamed one.
+        for path in folder.rglob("*"):
+            size += path.stat().st_size
+    return size
+
+
+def _empty(folder: Path) -> None:
+    """Removes Reverb's checkpoints: what counts of them is linked to generations."""
+    for path in folder.glob("*"):
+        if _REVERB_NAME.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def restore_learner(experiment: Experiment, agent: tf_agent.TFAgent) -> int:
@@ -130,7 +191,7 @@ def restore_learner(experiment: Experiment, agent: tf_agent.TFAgent) -> int:
 
     Raises:
       UserError: The checkpoint does not fit the agent, as after a changed network, or
-        only damaged ones are left.
+        none is left that can be used.
     """
     with generations.locked(experiment):
         generation = generations.newest_intact(experiment)
@@ -161,7 +222,7 @@ def check_resume(
     """Checks that learner and replay will be able to restore.
 
     Raises:
-      UserError: What does not fit, or only damaged checkpoints are left.
+      UserError: What does not fit, or no checkpoint is left that can be used.
     """
     if restore_learner(experiment, agent):
         check_row_layout(generations.list_generations(experiment)[0], codec)
@@ -184,13 +245,16 @@ def restore_replay_files(
       The generation; None if the replay starts empty.
 
     Raises:
-      UserError: The rows are of another layout.
+      UserError: The rows are of another layout, or a file cannot be read now.
     """
-    shutil.rmtree(experiment.replay, ignore_errors=True)
-    experiment.replay.mkdir(parents=True)
+    experiment.make_folder(experiment.replay)
+    _remove_foreign_files(experiment)
+    _empty(experiment.replay)
     with generations.locked(experiment):
         try:
             generation = generations.newest_intact(experiment)
+        except generations.Unreadable:
+            raise
         except UserError as error:
             # A launcher would refuse to start; a learner that is running trains on.
             logger.error("the replay starts empty: %s", error)

@@ -6,7 +6,9 @@ policies/checkpoints/policy_checkpoint_0000500000   variables at a train step
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow as tf
@@ -16,6 +18,7 @@ from tf_agents.policies import greedy_policy, policy_saver
 from tfagents_system.errors import NotSaved, UserError
 from tfagents_system.experiment import status_file
 from tfagents_system.experiment.directory import Experiment
+from tfagents_system.host.files import describe_free_space
 
 GREEDY_POLICY = "greedy_policy"
 CHECKPOINT_PREFIX = "policy_checkpoint_"
@@ -49,14 +52,19 @@ class PolicyExporter:
         )
 
     def export_saved_models(self) -> None:
-        """Writes the SavedModels over older ones, whose network may differ."""
+        """Writes the SavedModels over older ones, whose network may differ.
+
+        Raises:
+          NotSaved: The disk is full, for example.
+        """
         for name, saver in self._savers.items():
             path = self._experiment.policies / name
             partial = path.with_name(f".{name}")
-            shutil.rmtree(partial, ignore_errors=True)
-            saver.save(str(partial))
-            shutil.rmtree(path, ignore_errors=True)
-            partial.rename(path)
+            with self._all_or_nothing(partial):
+                self._experiment.make_folder(path.parent)
+                saver.save(str(partial))
+                shutil.rmtree(path, ignore_errors=True)
+                partial.rename(path)
 
     def export_checkpoint(self) -> None:
         """Writes the greedy policy's variables at this train step, if not there yet.
@@ -70,13 +78,27 @@ class PolicyExporter:
         )
         if path.exists():
             return
-        try:
-            shutil.rmtree(self._partial, ignore_errors=True)
-            (self._partial / tf.saved_model.VARIABLES_DIRECTORY).mkdir(parents=True)
+        with self._all_or_nothing(self._partial):
+            self._experiment.make_folder(
+                self._partial / tf.saved_model.VARIABLES_DIRECTORY
+            )
             self._write_checkpoint()
             self._partial.rename(path)
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self, partial: Path) -> Iterator[None]:
+        """Removes a partial folder before it is written, and when it cannot be.
+
+        Raises:
+          NotSaved: It cannot.
+        """
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            yield
         except (OSError, tf.errors.OpError) as error:
-            raise NotSaved.because(error) from error
+            free_space = describe_free_space(self._experiment.root)
+            shutil.rmtree(partial, ignore_errors=True)
+            raise NotSaved.because(error, free_space) from error
 
 
 def list_checkpoints(experiment: Experiment) -> list[str]:
@@ -122,7 +144,7 @@ def remove_old_checkpoints(experiment: Experiment, num_kept: int) -> None:
     best = best_checkpoint(experiment)
     for name in list_checkpoints(experiment)[:-num_kept]:
         if name != best:
-            shutil.rmtree(experiment.policy_checkpoints / name)
+            shutil.rmtree(experiment.policy_checkpoints / name, ignore_errors=True)
 
 
 def find_checkpoint(experiment: Experiment, name: str) -> Path:

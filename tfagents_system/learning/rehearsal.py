@@ -15,6 +15,7 @@ from tfagents_system.algorithm.specs import Specs, read_specs
 from tfagents_system.environments import checks, hooks, horizon
 from tfagents_system.errors import UserError
 from tfagents_system.learning.build import DEFAULT_EXECUTION, build_agent
+from tfagents_system.settings import params_file
 from tfagents_system.settings.hyperparameters import Execution
 from tfagents_system.train_params_base import TrainParamsBase
 
@@ -64,12 +65,10 @@ def rehearse(
         env.close()
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         traceback.print_exc()
-        message = str(error).partition("\n")[0]  # gin adds lines of its own.
-        raise UserError(
-            f"{step} failed, see above: {type(error).__name__}: {message}"
-        ) from error
+        message = params_file.describe_error(error)
+        raise UserError(f"{step} failed, see above: {message}") from error
     return params, specs, agent
 
 

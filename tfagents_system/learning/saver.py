@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import logging
 import threading
 from concurrent.futures import Future
 
 from tf_agents.agents import tf_agent
 
+from tfagents_system.dataflow.deadline import Line
 from tfagents_system.dataflow.replay import Client
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.errors import NotSaved
@@ -49,6 +51,7 @@ class Saver:
         """
         self._experiment, self._agent = experiment, agent
         self._client, self._codec = client, codec
+        self._line = Line(checkpoint.WRITING_SILENCE_SECS)
         self._status = status
         self._num_policy_checkpoints = num_policy_checkpoints
         self._exporter = policy_export.PolicyExporter(experiment, agent)
@@ -57,10 +60,24 @@ class Saver:
         self._lock = threading.Lock()
         self._thread = concurrent.futures.ThreadPoolExecutor(max_workers=1)
         self._last: Future[None] = _completed()
+        self._models_error: NotSaved | None = None
 
     def export_saved_models(self) -> None:
-        """Writes the SavedModels of the policies; in the thread that trains."""
-        self._exporter.export_saved_models()
+        """Writes the SavedModels of the policies; in the thread that trains.
+
+        Where that fails, because the disk is full for example, training goes on; the
+        status says so, and each `save` tries again.
+
+        Raises:
+          NotSaved: They are not written, or not all.
+        """
+        try:
+            self._exporter.export_saved_models()
+        except NotSaved as error:
+            self._models_error = error
+            self._report(error)
+            raise
+        self._models_error = None
 
     def save(self) -> Future[None]:
         """Saves the agent as it is now; in the thread that trains.
@@ -91,6 +108,9 @@ class Saver:
         policy_export.remove_old_checkpoints(
             self._experiment, self._num_policy_checkpoints
         )
+        if self._models_error is not None:
+            with contextlib.suppress(NotSaved):
+                self.export_saved_models()
         if train_step is None:  # It is saved already.
             self._report(None)
             return _completed()
@@ -99,7 +119,9 @@ class Saver:
     def _complete(self, train_step: int) -> None:
         """Writes the replay; in the saver's own thread."""
         try:
-            checkpoint.complete(self._experiment, train_step, self._client, self._codec)
+            checkpoint.complete(
+                self._experiment, train_step, self._client, self._line, self._codec
+            )
         except NotSaved as error:
             self._report(error)
             raise
@@ -112,7 +134,7 @@ class Saver:
         with self._status.edit(write_now=True) as status:
             # The status must not be behind a checkpoint.
             status.train_step = int(self._agent.train_step_counter.numpy())
-            status.problem = str(error or "")
+            status.problem = str(error or self._models_error or "")
 
 
 def _completed(error: Exception | None = None) -> Future[None]:

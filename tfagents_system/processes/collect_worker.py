@@ -221,7 +221,7 @@ def make_worker(
     params: TrainParamsBase,
     envs: tuple[py_environment.PyEnvironment, py_environment.PyEnvironment],
     generator: np.random.Generator,
-    reverb_port: int,
+    run: Run,
     status: StatusWriter[CollectWorkerStatus],
     name: str,
 ) -> CollectWorker:
@@ -232,7 +232,7 @@ def make_worker(
       params: The user's `TrainParams`.
       envs: The environments to collect and to evaluate in.
       generator: Explores, and draws the rows of an item.
-      reverb_port: TCP port of the replay server.
+      run: The run.
       status: The worker's.
       name: Name of the service.
     """
@@ -240,7 +240,7 @@ def make_worker(
     specs = Specs.load(experiment.specs)
     # Built as the learner's; only its policies are used.
     agent = build.build_agent(params, specs)
-    client = replay.connect(reverb_port)
+    client = replay.connect(run.reverb_port)
     waits = waiting.WaitLog(status)
 
     def on_wait(waited_secs: float) -> None:
@@ -248,9 +248,9 @@ def make_worker(
             raise TrainingDone
         waits.waiting(Awaited.ROOM_IN_REPLAY, waited_secs)
 
-    train_observers = params.train_observers_ctor(reverb_port)
+    train_observers = params.train_observers_ctor(run.reverb_port)
     eval_observers = params.eval_observers_ctor()
-    policies = variables.PolicyClient(agent, client)
+    policies = variables.PolicyClient(agent, client, run.run_id)
     collector = Collector(
         env,
         make_policy(agent.collect_policy, generator),
@@ -303,9 +303,9 @@ def main() -> int:
         status,
         threading.Event(),
     )
-    make_worker(
-        experiment, params, (env, eval_env), generator, run.reverb_port, status, name
-    ).run(RandomPolicy(env.action_spec(), generator), generator)
+    make_worker(experiment, params, (env, eval_env), generator, run, status, name).run(
+        RandomPolicy(env.action_spec(), generator), generator
+    )
     # supervise would start it again; the launcher puts it down.
     while True:
         signal.pause()

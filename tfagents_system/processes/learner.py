@@ -53,11 +53,12 @@ class Reporter:
           experiment: The experiment.
           params: Length of training and of an iteration.
           client: A client of its own.
-          publisher: Knows what a replay server that was restarted lacks.
+          publisher: Knows what the replay server must have.
           status: The learner's.
         """
         self._experiment, self._params = experiment, params
-        self._client, self._publisher, self._status = client, publisher, status
+        self._client, self._status = client, status
+        self._guard = variables.PolicyGuard(publisher, client)
         self._rates = RateMeter()
         self._num_samples = -1
         self._is_waiting = self._is_replay_away = False
@@ -70,9 +71,8 @@ class Reporter:
     def poll(self, loop: TrainingLoop) -> None:
         """Reports train step and replay; publishes the policy where it was lost."""
         info = replay.read_replay(self._client)
-        if info and not info.has_policy and self._publisher.last is not None:
-            logging.warning("the replay server has no policy; publishing again")
-            variables.publish(self._client, self._publisher.last)
+        if info is not None:
+            self._guard.check(info)
         # Read only now: all that may take long, and the status must not fall behind a
         # checkpoint that was completed meanwhile.
         train_step = loop.train_step
@@ -137,7 +137,7 @@ def main() -> int:
     dataset = replay.make_dataset(
         run.reverb_port, codec, params.train_batch_size, params.prefetch_batches
     )
-    publisher = variables.PolicyPublisher(agent, client)
+    publisher = variables.PolicyPublisher(agent, client, run.run_id)
     reporter = Reporter(experiment, params, own_client, publisher, status)
     writer = ScalarWriter(experiment.train_summaries(services.LEARNER), status)
     saver = Saver(experiment, agent, client, codec, status, params.n_policy_checkpoints)
@@ -150,8 +150,22 @@ def main() -> int:
         TrainingLog(writer, reporter.count),
     )
     reporter.poll(loop)  # What a former process said is over.
-    publisher.publish()
+    if not waiting.wait_until(
+        publisher.try_publish, Awaited.REPLAY_SERVER, status, startup.STOP
+    ):
+        return 0
+    _train(experiment, loop, reporter, saver, status)
+    return 0
 
+
+def _train(
+    experiment: Experiment,
+    loop: TrainingLoop,
+    reporter: Reporter,
+    saver: Saver,
+    status: StatusWriter[LearnerStatus],
+) -> None:
+    """Trains, in another thread, and saves in the end."""
     training = concurrent.futures.ThreadPoolExecutor(1, "training").submit(loop.run)
     while not startup.STOP.wait(POLL_SECS) and not training.done():
         reporter.poll(loop)
@@ -166,7 +180,6 @@ def main() -> int:
         # What could not be saved is in the status, and the launcher says so.
         saver.save().exception()
         status.enter(Phase.STOPPED)
-    return 0
 
 
 def _stop_training(
@@ -196,11 +209,11 @@ def _complete(
         status.enter(Phase.CHECKPOINTING)
         try:
             saver.save().result()
-        except NotSaved:  # What was learned must not be lost.
+            saver.export_saved_models()
+            experiment.mark_done(loop.train_step)
+        except (NotSaved, OSError) as error:  # What was learned must not be lost.
+            logging.error("trying again in %g s: %s", SAVE_RETRY_SECS, error)
             status.enter(Phase.WAITING, Awaited.DISK)
             if startup.STOP.wait(SAVE_RETRY_SECS):
                 return
-        else:
-            saver.export_saved_models()
-            experiment.mark_done(loop.train_step)
     status.enter(Phase.FINISHED)

@@ -17,8 +17,10 @@ from absl import flags
 from tfagents_system.algorithm.specs import Specs
 from tfagents_system.dataflow import rate_limiter, rows
 from tfagents_system.errors import UserError
-from tfagents_system.experiment import snapshots
+from tfagents_system.experiment import identity, snapshots
 from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.status_file import Phase, Status
+from tfagents_system.experiment.status_writer import StatusWriter
 from tfagents_system.host import memory
 from tfagents_system.learning import checkpoint, rehearsal
 from tfagents_system.processes import startup
@@ -26,6 +28,7 @@ from tfagents_system.settings import configuration, params_file
 from tfagents_system.settings.hyperparameters import Hyperparameters
 from tfagents_system.train_params_base import TrainParamsBase
 
+NAME = "prepare"
 PARAMS = flags.DEFINE_string("params", None, "The params file.", required=True)
 CONFIG = flags.DEFINE_string("config", None, "The JSON.", required=True)
 
@@ -58,6 +61,8 @@ def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> Non
     _write_specs(experiment, specs)
     if experiment.checkpoints.exists():
         checkpoint.check_resume(experiment, agent, codec)
+    else:
+        identity.check_nothing_is_lost(experiment)
     snapshots.write_config(experiment, config_source, params.env_config["horizon"])
     snapshots.write_params(experiment, params_source)
     experiment.done.unlink(missing_ok=True)  # It has been made longer since.
@@ -104,4 +109,6 @@ def main() -> int:
     """Runs from the command line."""
     experiment = startup.open_experiment()
     prepare(experiment, Path(PARAMS.value), Path(CONFIG.value))
+    # The launcher looks for it: the user's code may end the process with code 0.
+    StatusWriter(experiment, NAME, Status).enter(Phase.FINISHED)
     return 0

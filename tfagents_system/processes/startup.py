@@ -13,7 +13,7 @@ from typing import Callable, NoReturn
 
 from absl import flags, logging
 
-from tfagents_system.errors import run_command
+from tfagents_system.errors import INTERRUPTED, run_command
 from tfagents_system.experiment import services
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.host import process_tree, threads
@@ -73,7 +73,8 @@ def prepare_process(name: str) -> None:
 
 def open_experiment() -> Experiment:
     """Returns the experiment that --exp_dir names."""
-    return Experiment(Path(_EXP_DIR.value))
+    # Absolute, because an environment may change the working directory.
+    return Experiment(Path(_EXP_DIR.value).absolute())
 
 
 def _on_stop(signum: int, frame: FrameType | None) -> None:
@@ -96,14 +97,32 @@ def run_process(name: str, main: Callable[[], int], folder: Path) -> int:
         return run_command(main)
     cpus = sorted(os.sched_getaffinity(0))
     logging.info("%s: pid %d, CPUs %s", folder.name, os.getpid(), cpus)
+    code = _run_service(name, main)
+    if code:
+        try:
+            services.record_failure(folder)
+        except OSError as error:  # A full disk, for example.
+            logging.error("the failure was not recorded: %s", error)
+    end_process(code)
+
+
+def _run_service(name: str, main: Callable[[], int]) -> int:
+    """Runs the main of a service; any end that nobody asked for is a failure.
+
+    Returns:
+      The exit code: 0 only for a service that was stopped.
+    """
     try:
         code = run_command(main)
-    except Exception:
+    except BaseException:  # SystemExit, too: code of the user's may raise it.
         logging.exception("%s failed", name)
-        code = 1
-    if code:
-        services.record_failure(folder)
-    end_process(code)
+        return 1
+    if code == 0 and not STOP.is_set():
+        logging.error("%s ended, but nobody had stopped it", name)
+        return 1
+    if code == INTERRUPTED:
+        logging.error("%s was interrupted (KeyboardInterrupt)", name)
+    return code
 
 
 def end_process(code: int) -> NoReturn:

@@ -58,7 +58,7 @@ def load_class(
     sys.modules["train_params"] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"cannot load {_describe(error, path)}") from error
     params_class = getattr(module, "TrainParams", None)
     if not inspect.isclass(params_class) or not issubclass(params_class, base):
@@ -78,7 +78,7 @@ def make_params(
     """Builds a `TrainParams` and applies the JSON's overrides; as `load_params`."""
     try:
         params = params_class(config)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         explain_missing_horizon(error, path, config)
         raise UserError(
             f"TrainParams(env_config) failed: {_describe(error, path)}"
@@ -106,7 +106,7 @@ def make_params(
 
 
 def explain_missing_horizon(
-    error: Exception, path: Path, config: dict[str, Any]
+    error: BaseException, path: Path, config: dict[str, Any]
 ) -> None:
     """Raises a `UserError` if the user's code failed for want of a `horizon`."""
     if repr(error) == "KeyError('horizon')" and "horizon" not in config:
@@ -116,12 +116,20 @@ def explain_missing_horizon(
         ) from error
 
 
-def _describe(error: Exception, path: Path) -> str:
+def _describe(error: BaseException, path: Path) -> str:
     """Returns `file:line: Type: message`, the line being the last in `path`."""
-    return f"{_place(error, path)}: {type(error).__name__}: {error}"
+    return f"{_place(error, path)}: {describe_error(error)}"
 
 
-def _place(error: Exception, path: Path) -> str:
+def describe_error(error: BaseException) -> str:
+    """Says in one line what a user's code did instead of what it should."""
+    if isinstance(error, SystemExit):
+        return f"it ended the process (sys.exit({error.code!r}))"
+    message = str(error).partition("\n")[0]  # gin adds lines of its own.
+    return f"{type(error).__name__}: {message}"
+
+
+def _place(error: BaseException, path: Path) -> str:
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)
