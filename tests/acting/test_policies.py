@@ -9,6 +9,8 @@ from typing import Any, Callable
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python import pywrap_tfe
+from tensorflow.python.framework import constant_op
 from tf_agents.policies import greedy_policy, random_tf_policy
 from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
@@ -169,17 +171,49 @@ def test_a_step_runs_no_tensorflow(
     policy = policies.make_policy(agent.collect_policy, np.random.default_rng(0))
     policy.reset()
 
+    time_step = env.reset()
+    forbid_tensorflow(monkeypatch)
+    for _ in range(3):
+        time_step = env.step(policy.act(time_step))
+
+
+def forbid_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets whatever runs an op, calls a compiled function or makes a tensor fail."""
+
     def fail(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("TensorFlow ran an op")
 
-    from tensorflow.python.eager import execute
-    from tensorflow.python.framework import ops
+    # Ops that run eagerly take the first, compiled functions the second.
+    monkeypatch.setattr(pywrap_tfe, "TFE_Py_FastPathExecute", fail)
+    monkeypatch.setattr(pywrap_tfe, "TFE_Py_Execute", fail)
+    monkeypatch.setattr(constant_op, "convert_to_eager_tensor", fail)
 
-    time_step = env.reset()
-    monkeypatch.setattr(execute, "execute", fail)
-    monkeypatch.setattr(ops, "convert_to_tensor", fail)
-    for _ in range(3):
-        time_step = env.step(policy.act(time_step))
+
+VARIABLE = tf.Variable([1.0, 2.0])
+TENSOR = tf.constant([1.0, 2.0])
+compiled = tf.function(lambda: VARIABLE + 1.0)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: tf.add(TENSOR, TENSOR),
+        lambda: TENSOR * TENSOR,
+        lambda: tf.constant([3.0]),
+        lambda: tf.convert_to_tensor(np.ones(2)),
+        lambda: VARIABLE.numpy(),
+        lambda: VARIABLE.assign(TENSOR),
+        lambda: compiled(),
+    ],
+)
+def test_a_step_that_ran_tensorflow_would_be_noticed(
+    monkeypatch: pytest.MonkeyPatch, call: Callable[[], Any]
+) -> None:
+    call()  # Compiles, where that is due.
+    with monkeypatch.context() as patch:
+        forbid_tensorflow(patch)
+        with pytest.raises(AssertionError, match="TensorFlow ran an op"):
+            call()
 
 
 ACTION_SPEC = {

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
+import pytest
+import reverb
+from numpy.typing import NDArray
 from tf_agents.policies import greedy_policy
 from tf_agents.trajectories import time_step as ts
 
@@ -16,6 +19,7 @@ from tests.learning.helpers import read_policy
 from tfagents_system.acting.policies import make_policy
 from tfagents_system.algorithm.specs import Specs
 from tfagents_system.dataflow import replay, variables
+from tfagents_system.dataflow.deadline import Line
 from tfagents_system.learning.build import build_agent
 
 RUN_ID = "7ab0"
@@ -129,3 +133,77 @@ def test_publishing_survives_a_server_that_goes_away(
     policy = read_policy(replay.connect(free_port))
     server.stop()
     assert policy.train_step > before
+
+
+def insert(client: reverb.Client, *columns: Any) -> None:
+    """Puts anything into the table of the policy, as any local user can."""
+    client.insert(list(columns), {replay.VARIABLES_TABLE: 1.0})
+
+
+def as_bytes(text: str) -> NDArray[np.uint8]:
+    """Returns a text as a column of the table."""
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+NUM_BYTES = 12
+GOOD = np.arange(NUM_BYTES, dtype=np.uint8)
+STRANGERS = {
+    "another run": (as_bytes("0000"), np.int64(9), GOOD),
+    "a longer id": (as_bytes(f"{RUN_ID} and more"), np.int64(9), GOOD),
+    "without an id": (np.int64(9), GOOD),
+    "another size": (as_bytes(RUN_ID), np.int64(9), GOOD[:-1]),
+    "another dtype": (as_bytes(RUN_ID), np.int64(9), GOOD.astype(np.float32)),
+    "a fraction of a step": (as_bytes(RUN_ID), np.float32(9.5), GOOD),
+    "one number": (np.float64(1),),
+}
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_what_is_no_policy_of_this_run_is_refused_with_one_line(
+    server: int, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = replay.connect(server)
+    puller = variables.PolicyPuller(client, Line(), RUN_ID, NUM_BYTES)
+    insert(client, *STRANGERS[name])
+    for _ in range(3):
+        assert puller.pull() is None
+    assert [record.message.count("refused") for record in caplog.records] == [1]
+    insert(client, as_bytes(RUN_ID), np.int64(7), GOOD)
+    policy = puller.pull()
+    assert policy is not None
+    assert (policy.run_id, policy.train_step) == (RUN_ID, 7)
+    np.testing.assert_array_equal(policy.packed, GOOD)
+
+
+def test_a_policy_that_a_stranger_replaced_is_published_again(
+    pendulum: tuple[Any, Any, Specs], server: int
+) -> None:
+    params, _, specs = pendulum
+    client = replay.connect(server)
+    learner, worker = build_agent(params, specs), build_agent(params, specs)
+    publisher = variables.PolicyPublisher(learner, client, RUN_ID)
+    guard = variables.PolicyGuard(publisher, client)
+    policies = variables.PolicyClient(worker, client, RUN_ID)
+
+    def check() -> None:
+        info = replay.read_replay(client)
+        assert info is not None
+        guard.check(info)
+
+    learner.train_step_counter.assign(7)
+    publisher.publish()
+    assert policies.pull()[1]
+    before = variables.policy_variables(worker).read()
+    insert(client, *STRANGERS["without an id"])
+    # The worker goes on with the policy that it has.
+    assert not policies.pull()[1]
+    np.testing.assert_array_equal(variables.policy_variables(worker).read(), before)
+    assert policies.train_step == 7
+    check()
+    assert policies.pull()[1]
+
+    info = client.server_info()[replay.VARIABLES_TABLE]
+    num_inserts = info.rate_limiter_info.insert_stats.completed
+    check()  # One of this run is left alone.
+    info = client.server_info()[replay.VARIABLES_TABLE]
+    assert info.rate_limiter_info.insert_stats.completed == num_inserts

@@ -11,9 +11,9 @@ import pytest
 
 from tests.experiments import make_experiment
 from tfagents_system.errors import UserError
-from tfagents_system.experiment import generations
+from tfagents_system.experiment import generations, identity
 from tfagents_system.experiment.directory import Experiment
-from tfagents_system.experiment.generations import Generation
+from tfagents_system.experiment.generations import Generation, Unreadable
 
 # The names that TensorFlow and Reverb give their files.
 FILES = (
@@ -147,13 +147,64 @@ def test_damaged_one_of_the_same_step_is_moved_aside_for_the_new_one(
     assert len(list(experiment.checkpoints.glob("damaged_*"))) == 1
 
 
-def test_a_file_that_cannot_be_read_is_no_damage(experiment: Experiment) -> None:
-    manifest = experiment.checkpoints / "generation_0000000002" / "manifest.json"
-    manifest.unlink()
-    manifest.mkdir()  # Reading it is an error of the operating system.
-    with pytest.raises(OSError, match="Is a directory"):
+@pytest.mark.parametrize("name", ["manifest.json", "learner.index"])
+def test_a_file_that_cannot_be_read_is_no_damage(
+    experiment: Experiment, name: str
+) -> None:
+    path = experiment.checkpoints / "generation_0000000002" / name
+    contents = path.read_bytes()
+    path.unlink()
+    path.symlink_to("/proc/self/mem")  # Reading its first byte is an I/O error.
+    message = f"^cannot read .*{name}: Input/output error; nothing was changed$"
+    with pytest.raises(Unreadable, match=message):
         newest(experiment)
     assert not list(experiment.checkpoints.glob("damaged_*"))
+    path.unlink()
+    path.write_bytes(contents)
+    found = newest(experiment)
+    assert found is not None
+    assert found.train_step == 2
+
+
+def test_a_training_whose_generations_are_gone_does_not_begin_anew(
+    experiment: Experiment,
+) -> None:
+    shutil.rmtree(experiment.checkpoints)
+    with pytest.raises(UserError, match=r"the checkpoints of .* are gone"):
+        newest(experiment)
+
+
+def test_a_generation_of_an_earlier_version_is_remembered_too(
+    experiment: Experiment,
+) -> None:
+    experiment.identity.unlink()
+    (experiment.root / "run.json").touch()  # By which a directory of then is known.
+    identity.claim(experiment, identity.Mode.MANY_PROCESSES)
+    newest(experiment)
+    shutil.rmtree(experiment.checkpoints)
+    with pytest.raises(UserError, match=r"the checkpoints of .* are gone"):
+        newest(experiment)
+
+
+def test_a_directory_that_was_deleted_does_not_come_back(
+    experiment: Experiment,
+) -> None:
+    shutil.rmtree(experiment.root)
+    with pytest.raises(FileNotFoundError):
+        generations.begin(experiment)
+    with pytest.raises(FileNotFoundError):
+        newest(experiment)
+    assert not experiment.root.exists()
+
+
+def test_a_lock_that_is_held_for_ever_is_not_waited_for_that_long(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generations, "LOCK_TIMEOUT_SECS", 0.2)
+    message = r"another process has held .*\.lock for"
+    with generations.locked(experiment), pytest.raises(UserError, match=message):
+        newest(experiment)
+    assert newest(experiment) is not None
 
 
 def test_where_all_are_damaged_training_does_not_begin_anew(

@@ -216,6 +216,41 @@ def test_foreign_files_in_reverbs_folder_do_no_harm(
     assert kept.read_text() == "mine"
 
 
+def test_a_clock_that_was_set_back_costs_no_checkpoint(
+    two_generations: tuple[Experiment, Any, rows.RowCodec, int],
+) -> None:
+    experiment, agent, codec, port = two_generations
+    server = serve(experiment, codec, port)
+    # Reverb keeps the checkpoint with the largest name, the time, and removes others.
+    (older,) = experiment.replay.iterdir()
+    older.rename(experiment.replay / "2099-01-01T00:00:00.000000000+00:00")
+    write_rows(port, codec, [make_row(codec)] * 8)
+    agent.train(make_batch(codec, 7))
+    assert save(experiment, agent, replay.connect(port), codec)
+    server.stop()
+    newest = generations.list_generations(experiment)[0]
+    assert (newest.train_step, newest.env_steps) == (3, 24)
+    with generations.locked(experiment):
+        assert generations.newest_intact(experiment) == newest
+
+
+def test_a_generation_that_cannot_be_read_is_not_replaced_by_an_empty_replay(
+    two_generations: tuple[Experiment, Any, rows.RowCodec, int],
+) -> None:
+    experiment, agent, codec, port = two_generations
+    items = replay_file(
+        generations.list_generations(experiment)[0].path, "items.tfrecord"
+    )
+    items.unlink()
+    items.symlink_to("/proc/self/mem")  # Reading its first byte is an I/O error.
+    message = r"cannot read .*items\.tfrecord"
+    with pytest.raises(UserError, match=message):
+        serve(experiment, codec, port)
+    with pytest.raises(UserError, match=message):
+        checkpoint.restore_learner(experiment, agent)
+    assert saved_steps(experiment) == [2, 1]
+
+
 def test_changed_sizes_and_ratio_are_applied_to_a_restored_replay(
     two_generations: tuple[Experiment, Any, rows.RowCodec, int],
 ) -> None:

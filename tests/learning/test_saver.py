@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -15,10 +17,11 @@ import pytest
 
 from tests.experiments import make_experiment
 from tests.learning.helpers import make_batch, serve, write_rows
+from tests.small_disk import filled, small_disk
 from tests.waiting import wait_for
 from tfagents_system.dataflow import replay
 from tfagents_system.dataflow.rate_limiter import Pacing
-from tfagents_system.dataflow.rows import RowCodec
+from tfagents_system.dataflow.rows import Row, RowCodec
 from tfagents_system.errors import NotSaved
 from tfagents_system.experiment import generations
 from tfagents_system.experiment.status_file import LearnerStatus, read_learner
@@ -176,6 +179,15 @@ def test_a_replay_server_that_is_away_costs_one_checkpoint(saving: Saving) -> No
     check_saved(saving)
 
 
+def incompressible_rows(codec: RowCodec, count: int) -> list[Row]:
+    """Returns rows of numbers that Reverb cannot compress."""
+    rng = np.random.default_rng(0)
+    return [
+        tuple(rng.normal(size=c.shape).astype(np.float32) for c in codec.columns)
+        for _ in range(count)
+    ]
+
+
 def test_a_full_disk_costs_one_checkpoint(saving: Saving) -> None:
     saving.train()
     with full_disk():
@@ -187,19 +199,83 @@ def test_a_full_disk_costs_one_checkpoint(saving: Saving) -> None:
 def test_a_disk_that_is_full_only_for_the_replay_costs_one_checkpoint(
     saving: Saving,
 ) -> None:
-    # Numbers that Reverb cannot compress.
-    rng = np.random.default_rng(0)
-    rows = [
-        tuple(rng.normal(size=c.shape).astype(np.float32) for c in saving.codec.columns)
-        for _ in range(8 * 200)
-    ]
-    write_rows(saving.port, saving.codec, rows)
+    write_rows(saving.port, saving.codec, incompressible_rows(saving.codec, 8 * 200))
     saving.train()
     with full_disk(40_000):
         check_not_saved(saving, saving.saver.save())
         assert saving.policy_checkpoints() == [1, 2]
     saving.saver.save().result(60)
     check_saved(saving)
+
+
+@pytest.fixture
+def on_small_disk(
+    pendulum: tuple[Any, Any, Any], free_port: int, tmp_path: Path
+) -> Iterator[Saving]:
+    """Yields what `saving` does, on a disk of 8 MB."""
+    params, _, specs = pendulum
+    (folder := tmp_path / "disk").mkdir()
+    with small_disk(folder, 8) as disk:
+        saving = Saving(disk, free_port, params, specs)
+        saving.train()
+        saving.saver.save().result(60)
+        yield saving
+        saving.server.stop()
+
+
+def size(folder: Path) -> int:
+    """Returns the bytes of the files in a folder, each once however often linked."""
+    stats = [path.stat() for path in folder.rglob("*") if path.is_file()]
+    return sum({stat.st_ino: stat.st_size for stat in stats}.values())
+
+
+def test_on_a_full_disk_training_goes_on_and_the_next_checkpoint_is_whole(
+    on_small_disk: Saving,
+) -> None:
+    saving = on_small_disk
+    root = saving.experiment.root
+    before = size(root)
+    saving.train()
+    with filled(root.parent):
+        for _ in range(3):
+            error = saving.saver.save().exception(60)
+            assert isinstance(error, NotSaved)
+            with pytest.raises(NotSaved):
+                saving.saver.export_saved_models()
+            for problem in (str(error), saving.status.value.problem):
+                assert "No space left on device" in problem
+                assert problem.endswith(f"MB free on the disk of {root}")
+        assert saving.generations() == [1]
+        assert size(root) <= before  # Nothing half written fills the disk again.
+    saving.saver.save().result(60)
+    check_saved(saving)
+    # The saver owed the SavedModels.
+    for name in ("greedy_policy", "collect_policy"):
+        assert (saving.experiment.policies / name / "saved_model.pb").is_file()
+
+
+def test_a_disk_too_small_for_the_replay_is_named_and_is_not_filled(
+    on_small_disk: Saving,
+) -> None:
+    saving = on_small_disk
+    root = saving.experiment.root
+    write_rows(saving.port, saving.codec, incompressible_rows(saving.codec, 8 * 200))
+    saving.train()
+    saving.saver.save().result(60)
+    with filled(root.parent):
+        # Room for the learner's half, not for Reverb's.
+        filler = root.parent / "filler"
+        os.truncate(filler, filler.stat().st_size - 100_000)
+        saving.train()
+        free = shutil.disk_usage(root).free
+        error = saving.saver.save().exception(60)
+        assert isinstance(error, NotSaved)
+        assert "replay" in str(error)
+        assert "MB free on the disk of" in str(error)
+        assert shutil.disk_usage(root).free >= free - 50_000
+    saving.saver.save().result(60)
+    assert saving.generations() == [3, 2]
+    assert saving.newest_is_intact()
 
 
 def test_an_unexpected_error_of_the_thread_is_raised_by_the_next_save(

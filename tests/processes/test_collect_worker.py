@@ -13,6 +13,7 @@ import tensorflow as tf
 from gym.envs.classic_control import PendulumEnv
 from tf_agents.environments import suite_gym
 
+from tests.learning.helpers import make_row, write_rows
 from tfagents_system.acting.policies import RandomPolicy
 from tfagents_system.algorithm.specs import Specs, read_specs
 from tfagents_system.dataflow import replay, variables
@@ -238,3 +239,80 @@ def test_curriculum_is_set_before_an_episode_in_one_call_and_is_reported(
     assert written_scalars(folder, "Curriculum/mass") == [1.0, 1.0, 3.0, 3.0]
     assert written_scalars(folder, "Curriculum_vs_env_step/friction") == [5.0, 9.0]
     assert written_scalars(folder, "Curriculum/noise") == pytest.approx(noise)
+
+
+@pytest.mark.parametrize(
+    ("train_step", "num_rows", "seed_sac_buffer", "is_random"),
+    [
+        (0, 0, True, True),
+        (0, 0, False, False),
+        # A worker that is restarted repeats nothing.
+        (1, 0, True, False),
+        (0, 200, True, False),
+    ],
+)
+def test_actions_are_random_until_the_replay_has_had_the_warm_up(
+    pendulum: tuple[Any, Any, Any],
+    serve: Callable[..., Replay],
+    monkeypatch: pytest.MonkeyPatch,
+    train_step: int,
+    num_rows: int,
+    seed_sac_buffer: bool,
+    is_random: bool,
+) -> None:
+    monkeypatch.setattr(replay, "SHUFFLE_ITEMS", 1)  # No row is held back.
+    params, env, specs = pendulum
+    params.seed_sac_buffer, params.n_buffer_init_episodes = seed_sac_buffer, 1
+    params.eval_period_itrs = 0
+    served = serve(params, specs)
+    # The mean is far beyond tanh's range: the policy always acts with the bound.
+    for variable in served.agent.collect_policy.variables():
+        value = 50.0 if "bias" in variable.name else 0.0
+        variable.assign(tf.fill(variable.shape, value))
+    served.publish(train_step)
+    codec = RowCodec(specs)
+    write_rows(served.run.reverb_port, codec, [make_row(codec)] * num_rows)
+    actions: list[float] = []
+
+    def watch(transition: Any) -> None:
+        actions.append(transition[1].action.item())
+        if len(actions) == 400:
+            served.publish(params.total_train_steps)
+
+    params.train_observers_ctor = lambda port: ({}, {"mine": watch}, {})
+    served.run_worker(env, env)
+    assert len(actions) == 400
+    first, second = actions[:200], actions[200:]
+    assert (min(first) < -1.0) == (len(set(first)) == 200) == is_random
+    assert is_random or set(first) == {2.0}
+    assert set(second) == {2.0}
+
+
+def test_the_rewards_of_several_steps_are_summed_up(
+    pendulum: tuple[Any, Any, Any],
+    serve: Callable[..., Replay],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replay, "SHUFFLE_ITEMS", 1)  # No row is held back.
+    params, env, specs = pendulum
+    params.n_step_returns, params.discount = 3, 0.5
+    params.eval_period_itrs = 0
+    served = serve(params, specs, Pacing(1000, 8, 1e6, 1e9))
+    rewards: list[float] = []
+
+    def watch(transition: Any) -> None:
+        rewards.append(float(transition[2].reward))
+        if len(rewards) == 200:
+            served.publish(params.total_train_steps)
+
+    params.train_observers_ctor = lambda port: ({}, {"mine": watch}, {})
+    served.run_worker(env, env)
+    samples = served.client.sample(replay.EXPERIENCE_TABLE, 2000, emit_timesteps=False)
+    items = {sample.info.key: sample.data[0][0] for sample in samples}
+    rows = np.concatenate(list(items.values()))
+    written = RowCodec(specs).unpack((tf.constant(rows),)).next_time_step.reward
+    expected = [
+        sum(0.5**k * reward for k, reward in enumerate(rewards[t : t + 3]))
+        for t in range(200)
+    ]
+    np.testing.assert_allclose(np.sort(written), np.sort(expected), rtol=1e-5)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from tests.learning.helpers import (
     write_rows,
 )
 from tests.processes.door import begin_run, started
+from tests.small_disk import filled, small_disk
 from tfagents_system.dataflow import replay, variables
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.experiment import generations, status_file
@@ -33,6 +36,7 @@ from tfagents_system.learning.gradient_steps import GradientSteps
 from tfagents_system.learning.saver import Saver
 from tfagents_system.learning.training_log import TrainingLog
 from tfagents_system.learning.training_loop import TrainingLoop
+from tfagents_system.processes import learner
 from tfagents_system.processes.learner import Reporter
 
 MIN_ROWS = 16
@@ -176,6 +180,74 @@ def test_status_is_not_behind_a_checkpoint_completed_during_a_wait(
     assert reporting.status.value.train_step == 20
 
 
+def test_what_was_learned_is_saved_once_the_disk_has_room(
+    pendulum: tuple[Any, Any, Any],
+    free_port: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(learner, "SAVE_RETRY_SECS", 0.2)
+    params, _, specs = pendulum
+    params.num_steps_per_iter, params.num_iter = 10, 3
+    (folder := tmp_path / "disk").mkdir()
+    with small_disk(folder, 8) as disk:
+        reporting = Reporting(free_port, disk, params, specs)
+        experiment, status = reporting.experiment, reporting.status.value
+        reporting.agent.train(make_batch(reporting.codec, seed=0))
+        reporting.agent.train_step_counter.assign(30)
+        saving = threading.Thread(
+            target=learner._complete,
+            args=(experiment, reporting.loop, reporting.saver, reporting.status),
+        )
+        with filled(disk):
+            saving.start()
+            wait_for(lambda: status.waiting_for is Awaited.DISK, "the full disk")
+            assert "No space left on device" in status.problem
+            assert not experiment.done.exists()
+        saving.join(100)
+        assert not saving.is_alive()
+        reporting.server.stop()
+        assert experiment.is_trained_for(30)
+        (saved,) = generations.list_generations(experiment)
+        assert saved.train_step == 30
+        assert (experiment.policies / "greedy_policy").is_dir()
+        assert (status.phase, status.problem) == (Phase.FINISHED, "")
+
+
+def test_a_replay_server_that_is_stopped_holds_nobody(
+    write_files: WriteFiles,
+    pendulum: tuple[Any, Any, Any],
+    free_port: int,
+    tmp_path: Path,
+) -> None:
+    files = write_files(horizon=MIN_ROWS, train_params={"n_buffer_init_episodes": 1})
+    experiment = begin_run(tmp_path, files, pendulum[2], free_port)
+    exp_dir = f"--exp_dir={experiment.root}"
+
+    def status() -> LearnerStatus:
+        return status_file.read_learner(experiment)
+
+    with (
+        started(tmp_path / "server", "replay_server", exp_dir) as server,
+        started(tmp_path / "learner", "learner", exp_dir) as process,
+    ):
+        wait_for(lambda: status().waiting_for is Awaited.WARM_UP, "the learner")
+        codec = RowCodec(pendulum[2])
+        write_rows(free_port, codec, [make_row(codec)] * 2 * MIN_ROWS)
+        wait_for(lambda: status().waiting_for is Awaited.EXPERIENCE, "gradient steps")
+        server.send_signal(signal.SIGSTOP)
+        wait_for(lambda: status().waiting_for is Awaited.REPLAY_SERVER, "the learner")
+        server.send_signal(signal.SIGCONT)
+        wait_for(lambda: status().waiting_for is Awaited.EXPERIENCE, "the learner")
+        server.send_signal(signal.SIGSTOP)
+        wait_for(lambda: status().waiting_for is Awaited.REPLAY_SERVER, "the learner")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    assert status().phase is Phase.STOPPED
+    assert status().train_step > 0
+    assert status().problem.startswith("no checkpoint: NoAnswer: the replay server")
+
+
 def test_a_loss_that_is_not_finite_ends_the_process_and_is_its_failure(
     write_files: WriteFiles,
     pendulum: tuple[Any, Any, Any],
@@ -188,12 +260,12 @@ def test_a_loss_that_is_not_finite_ends_the_process_and_is_its_failure(
     folder = tmp_path / "learner"
     try:
         write_rows(free_port, codec, [make_row(codec, reward=np.nan)] * 32)
-        with started(folder, "learner", f"--exp_dir={experiment.root}") as learner:
-            _, errors = learner.communicate(timeout=100)
+        with started(folder, "learner", f"--exp_dir={experiment.root}") as process:
+            _, errors = process.communicate(timeout=100)
         published = read_policy(replay.connect(free_port))
     finally:
         server.stop()
-    assert learner.returncode == 2
+    assert process.returncode == 2
     last_line = errors.splitlines()[-1]
     # TensorFlow may count a step before it finds that.
     assert re.match(r"error: Critic loss is inf or nan at train step [01]; ", last_line)

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PENDULUM_PARAMS, REPOSITORY, WriteFiles
+from tests.experiments import make_experiment
 from tests.processes.door import DOOR
+from tfagents_system.experiment import identity, status_file
 from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.status_file import Phase
 
 
 def prepare(
@@ -57,9 +60,68 @@ def test_without_a_horizon_the_environments_time_limit_is_kept_in_the_snapshot(
     assert "Replay: 70,000 transitions" in result.stderr  # 350 episodes of 200.
     assert files[1].read_text() == given
 
+    assert status_file.read_service(experiment, "prepare").phase is Phase.FINISHED
+
     result = prepare(experiment.root, files)
     assert result.returncode == 0, result.stderr
     assert "differs from the snapshot" not in result.stderr
+
+
+ENDING_PARAMS = """
+import sys
+from tf_agents.environments import suite_gym
+from tfagents_system.train_params_base import TrainParamsBase
+
+if {place!r} == "import":
+    sys.exit(0)
+
+
+class TrainParams(TrainParamsBase):
+    def __init__(self, env_config):
+        super().__init__(env_config)
+        if {place!r} == "constructor":
+            sys.exit(0)
+
+    def env_ctor(self, seed=None, *args, **kwargs):
+        env = suite_gym.load("Pendulum-v1")
+        if {place!r} == "env_ctor":
+            sys.exit(0)
+        method = getattr(env, {place!r}, None)
+
+        def end(*args, **kwargs):
+            sys.exit(0)
+
+        if method is not None:
+            setattr(env, {place!r}, end)
+        return env
+"""
+
+
+@pytest.mark.parametrize(
+    "place", ["import", "constructor", "env_ctor", "reset", "step"]
+)
+def test_code_that_ends_the_process_is_refused_in_one_line(
+    write_files: WriteFiles, tmp_path: Path, place: str
+) -> None:
+    experiment = Experiment(tmp_path / "exp")
+    files = write_files(ENDING_PARAMS.format(place=place))
+    result = prepare(experiment.root, files)
+    assert result.returncode == 2
+    last_line = result.stderr.strip().splitlines()[-1]
+    assert last_line.startswith("error: ")
+    assert last_line.endswith("it ended the process (sys.exit(0))")
+    assert list(experiment.root.iterdir()) == []
+
+
+def test_what_a_training_had_reached_is_not_begun_anew(
+    write_files: WriteFiles, tmp_path: Path
+) -> None:
+    experiment = make_experiment(tmp_path)
+    identity.note_checkpoint(experiment)
+    result = prepare(experiment.root, write_files())
+    assert result.returncode == 2
+    assert "the checkpoints of" in result.stderr.strip().splitlines()[-1]
+    assert not experiment.params.exists()
 
 
 def test_complete_training_is_left_alone_until_it_is_made_longer(
@@ -69,13 +131,13 @@ def test_complete_training_is_left_alone_until_it_is_made_longer(
     files = write_files(train_params={"num_iter": 5, "num_steps_per_iter": 10})
     assert prepare(experiment.root, files).returncode == 0
     experiment.mark_done(50)
-    before = {path: path.read_bytes() for path in experiment.root.iterdir()}
+    before = {path: path.read_bytes() for path in experiment.root.glob("*.*")}
     # Nothing is built any more.
     experiment.specs.write_text("damaged")
     before[experiment.specs] = b"damaged"
     result = prepare(experiment.root, files)
     assert (result.returncode, result.stderr) == (0, "")
-    assert {p: p.read_bytes() for p in experiment.root.iterdir()} == before
+    assert {p: p.read_bytes() for p in experiment.root.glob("*.*")} == before
 
     experiment.specs.unlink()
     config = json.loads(experiment.config.read_text())

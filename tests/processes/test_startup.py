@@ -33,6 +33,7 @@ def run_process(folder: Path, name: str, body: str) -> subprocess.CompletedProce
         "from pathlib import Path\n"
         "from tfagents_system.processes import startup\n"
         "from tfagents_system.errors import UserError\n"
+        "def stop():\n    startup.STOP.set()\n    return 0\n"
         f"def main():\n    {body}\n"
         f"code = startup.run_process({name!r}, main, Path.cwd())\n"
         "print('returned')\n"
@@ -44,7 +45,7 @@ def run_process(folder: Path, name: str, body: str) -> subprocess.CompletedProce
 @pytest.mark.parametrize(
     ("body", "code", "words"),
     [
-        ("return 0", 0, ""),
+        ("return stop()", 0, ""),
         ("return 3", 3, ""),
         ("raise UserError('bad')", 2, "error: bad\n"),
         ("raise KeyError('bug')", 1, "KeyError: 'bug'\n"),
@@ -64,6 +65,41 @@ def test_failures_are_written_down(
     assert ("returned" in result.stdout) == (not is_service and "KeyError" not in words)
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("return 0", "ended, but nobody had stopped it"),
+        ("raise SystemExit", "SystemExit"),
+        ("raise SystemExit(0)", "SystemExit: 0"),
+        ("raise SystemExit('bye')", "SystemExit: bye"),
+        ("raise KeyboardInterrupt", "was interrupted (KeyboardInterrupt)"),
+        ("import os; os.chdir('/'); raise SystemExit(0)", "SystemExit: 0"),
+    ],
+)
+def test_a_service_that_ends_though_nobody_stopped_it_has_failed(
+    tmp_path: Path, body: str, words: str
+) -> None:
+    result = run_process(tmp_path, "collect_worker", body)
+    assert result.returncode not in (0, 2)
+    assert words in result.stderr
+    assert len((tmp_path / "failures").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["learner", "prepare"])
+def test_a_full_disk_is_one_line(tmp_path: Path, name: str) -> None:
+    body = "open('/dev/full', 'w', buffering=1).write('x' * 9999)"
+    result = run_process(tmp_path, name, body)
+    assert result.returncode == 2
+    assert result.stderr.endswith("error: [Errno 28] No space left on device\n")
+
+
+def test_a_failure_that_cannot_be_recorded_is_still_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "failures").symlink_to("/dev/full")
+    result = run_process(tmp_path, "learner", "raise UserError('bad')")
+    assert result.returncode == 2
+    assert "the failure was not recorded" in result.stderr
+
+
 def test_a_service_ends_although_a_thread_of_it_waits_for_ever(tmp_path: Path) -> None:
     result = run_process(
         tmp_path,
@@ -71,7 +107,7 @@ def test_a_service_ends_although_a_thread_of_it_waits_for_ever(tmp_path: Path) -
         "import threading\n"
         "    threading.Thread(target=threading.Event().wait).start()\n"
         "    print('buffered', end='')\n"
-        "    return 0",
+        "    return stop()",
     )
     assert (result.returncode, result.stdout) == (0, "buffered")
     assert f"{tmp_path.name}: pid " in result.stderr
