@@ -65,9 +65,8 @@ class Unreadable(UserError):
 
     @classmethod
     def because(cls, error: OSError, path: Path) -> Unreadable:
-        """Makes it from the error of reading a file of a generation."""
-        file = error.filename or path
-        return cls(f"cannot read {file}: {error.strerror}; nothing was changed")
+        """Makes it from the error of reading a file."""
+        return cls(f"cannot read {path}: {error.strerror}; nothing was changed")
 
 
 class _Damage(Exception):
@@ -99,7 +98,7 @@ def _read(path: Path) -> tuple[Generation, dict[str, tuple[int, int]]]:
     ) as error:
         raise _Damage(f"its {_MANIFEST} is unusable: {error!r}") from error
     except OSError as error:
-        raise Unreadable.because(error, path) from error
+        raise Unreadable.because(error, path / _MANIFEST) from error
 
 
 def _folders(experiment: Experiment) -> list[Path]:
