@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.launcher.conftest import (
+    COUNT,
     SLEEP,
     StartServices,
     make_environment,
@@ -78,8 +79,8 @@ def test_a_service_that_is_written_again_keeps_its_log_and_counts(
     learner = plan_services(experiment.root)[1]
     daemontools.write_service(experiment, learner)
     folder = experiment.service("learner")
-    (folder / "starts").write_text("0\n0\n")
-    (folder / "failures").write_text("0\n")
+    (folder / "num_starts").write_text("         2\n")
+    (folder / "num_failures").write_text("         1\n")
     (folder / "env" / "SET_BY_AN_EARLIER_PLAN").write_text("1\n")
     (folder / "run").write_text("edited")
     experiment.service_log("learner").parent.mkdir()
@@ -162,7 +163,7 @@ def test_processes_run_as_their_services_say(
 def test_a_process_that_ends_is_started_again(
     experiment: Experiment, start_services: StartServices
 ) -> None:
-    start_services(learner=f"echo 0 >>starts\n{SLEEP}")
+    start_services(learner=f"{COUNT}\n{SLEEP}")
     pid = daemontools.pid_of(experiment, "learner")
     assert pid is not None
     os.kill(pid, signal.SIGKILL)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.launcher.conftest import (
+    COUNT,
     NAMES,
     SLEEP,
     fail,
@@ -28,6 +29,8 @@ from tfagents_system.experiment.progress import read_progress
 from tfagents_system.experiment.status_file import Phase
 from tfagents_system.launcher import daemontools, watch
 from tfagents_system.launcher.crash_limit import MAX_FAILURES_WITHOUT_PROGRESS
+from tfagents_system.launcher.run_locks import RunLocks
+from tfagents_system.launcher.run_processes import RunProcesses
 from tfagents_system.launcher.watch import Watch, have_workers_finished
 from tfagents_system.launcher.wording import progress_line
 
@@ -154,16 +157,20 @@ def svscan_pids(experiment: Experiment) -> list[int]:
     return pids
 
 
+def watch_run(experiment: Experiment, names: list[str], locks: RunLocks) -> None:
+    """Watches services as the launcher does, until training is complete."""
+    run = RunProcesses(experiment)
+    watch.watch_until_done(experiment, names, make_environment(), locks, run)
+
+
 def test_a_run_is_over_when_the_workers_have_evaluated_the_final_policy(
-    experiment: Experiment, lock: int, monkeypatch: pytest.MonkeyPatch
+    experiment: Experiment, locks: RunLocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "POLL_SECS", 0.05)
     worker = "collect_worker_0"
     write_script(experiment.service(worker) / "run", SLEEP)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        run = pool.submit(
-            watch.watch_until_done, experiment, [worker], make_environment(), lock
-        )
+        run = pool.submit(watch_run, experiment, [worker], locks)
         wait_for(lambda: daemontools.pid_of(experiment, worker))
         # A svscan that is killed is started again; supervise does without it.
         pid = daemontools.pid_of(experiment, worker)
@@ -181,24 +188,24 @@ def test_a_run_is_over_when_the_workers_have_evaluated_the_final_policy(
 
 
 def test_a_run_ends_when_a_service_keeps_failing(
-    experiment: Experiment, lock: int, monkeypatch: pytest.MonkeyPatch
+    experiment: Experiment, locks: RunLocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "POLL_SECS", 0.05)
     write_script(
         experiment.service("learner") / "run",
-        "echo 0 >>starts\necho 0 >>failures\nexit 1",
+        f"{COUNT}\nprintf '%10d\\n' \"$starts\" 1<>num_failures\nexit 1",
     )
     with pytest.raises(UserError, match="learner failed 5 times without progress"):
-        watch.watch_until_done(experiment, ["learner"], make_environment(), lock)
+        watch_run(experiment, ["learner"], locks)
     assert svscan_pids(experiment) == []
 
 
 def test_workers_that_take_too_long_to_finish_are_not_waited_for(
-    experiment: Experiment, lock: int, monkeypatch: pytest.MonkeyPatch
+    experiment: Experiment, locks: RunLocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "POLL_SECS", 0.05)
     monkeypatch.setattr(watch, "FINAL_EVALUATION_SECS", 0.2)
     write_script(experiment.service("collect_worker_0") / "run", SLEEP)
     experiment.mark_done(5)
-    watch.watch_until_done(experiment, ["collect_worker_0"], make_environment(), lock)
+    watch_run(experiment, ["collect_worker_0"], locks)
     assert not have_workers_finished(experiment, ["collect_worker_0"])

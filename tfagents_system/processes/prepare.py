@@ -19,6 +19,8 @@ from tfagents_system.dataflow import rate_limiter, rows
 from tfagents_system.errors import UserError
 from tfagents_system.experiment import snapshots
 from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.status_file import Phase, Status
+from tfagents_system.experiment.status_writer import StatusWriter
 from tfagents_system.host import memory
 from tfagents_system.learning import checkpoint, rehearsal
 from tfagents_system.processes import startup
@@ -104,4 +106,5 @@ def main() -> int:
     """Runs from the command line."""
     experiment = startup.open_experiment()
     prepare(experiment, Path(PARAMS.value), Path(CONFIG.value))
+    StatusWriter(experiment, "prepare", Status).enter(Phase.FINISHED)
     return 0
