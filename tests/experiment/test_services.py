@@ -34,9 +34,7 @@ def experiment(tmp_path: Path) -> Experiment:
 
 def start(folder: Path) -> None:
     """Starts a service as its run script does."""
-    subprocess.run(
-        ["sh", REPOSITORY / "supervise" / "begin.sh"], cwd=folder, check=True
-    )
+    subprocess.run(["sh", BEGIN], cwd=folder, check=True)
 
 
 def counts(experiment: Experiment) -> tuple[int, int]:
