@@ -62,10 +62,10 @@ def write_script(path: Path, body: str) -> None:
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
-def make_environment() -> dict[str, str]:
+def make_environment(run_id: str = "") -> dict[str, str]:
     """Returns the environment of a run: daemontools is on its PATH."""
     path = daemontools.daemontools_path(os.environ)
-    return {**os.environ, "PATH": path, "SAC_RUN_ID": uuid.uuid4().hex}
+    return {**os.environ, "PATH": path, "SAC_RUN_ID": run_id or uuid.uuid4().hex}
 
 
 @pytest.fixture
@@ -73,6 +73,12 @@ def experiment(tmp_path: Path) -> Experiment:
     experiment = Experiment(tmp_path / "experiment")
     experiment.make()
     return experiment
+
+
+@pytest.fixture
+def run_id() -> str:
+    """Returns the id of a run that no other test has, which may run at the same time."""
+    return uuid.uuid4().hex
 
 
 @pytest.fixture

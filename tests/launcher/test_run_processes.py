@@ -59,18 +59,19 @@ def simulators(experiment: Experiment, name: str, count: int) -> list[int]:
 
 
 def test_processes_are_found_by_the_id_of_their_run(
-    experiment: Experiment, processes: list[subprocess.Popen[bytes]]
+    experiment: Experiment, run_id: str, processes: list[subprocess.Popen[bytes]]
 ) -> None:
     root = str(experiment.root)
-    mine = start_marked(SAC_RUN_ID="mine")
-    here = start_marked(SAC_RUN_ID="of a dead launcher", SAC_EXP_DIR=root)
-    child = start_marked(SAC_RUN_ID="of a dead launcher")
-    other = start_marked(SAC_RUN_ID="other", SAC_EXP_DIR=f"{root}2")
+    dead_run = f"{run_id} of a dead launcher"
+    mine = start_marked(SAC_RUN_ID=run_id)
+    here = start_marked(SAC_RUN_ID=dead_run, SAC_EXP_DIR=root)
+    child = start_marked(SAC_RUN_ID=dead_run)
+    other = start_marked(SAC_RUN_ID=f"{run_id} 2", SAC_EXP_DIR=f"{root}2")
     user = start_marked(SAC_EXP_DIR=root)
     processes += [mine, here, child, other, user]
-    run = RunProcesses(experiment, run_id="mine")
+    run = RunProcesses(experiment, run_id=run_id)
     assert run.pids() == {mine.pid, here.pid, child.pid}
-    assert run.run_ids == {"mine", "of a dead launcher"}
+    assert run.run_ids == {run_id, dead_run}
     # Known from now on.
     here.kill()
     assert run.pids() == {mine.pid, child.pid}
@@ -81,11 +82,14 @@ def test_processes_are_found_by_the_id_of_their_run(
 
 
 def test_a_directory_is_known_by_any_path(
-    experiment: Experiment, tmp_path: Path, processes: list[subprocess.Popen[bytes]]
+    experiment: Experiment,
+    run_id: str,
+    tmp_path: Path,
+    processes: list[subprocess.Popen[bytes]],
 ) -> None:
     link = tmp_path / "link"
     link.symlink_to(experiment.root)
-    processes.append(start_marked(SAC_RUN_ID="one", SAC_EXP_DIR=str(experiment.root)))
+    processes.append(start_marked(SAC_RUN_ID=run_id, SAC_EXP_DIR=str(experiment.root)))
     assert RunProcesses(Experiment(link)).pids() == {processes[0].pid}
 
 
@@ -111,25 +115,25 @@ def test_simulators_of_a_dead_service_are_killed_and_the_living_ones_are_not(
 
 
 def test_a_pid_that_is_used_again_protects_nobody(
-    experiment: Experiment, processes: list[subprocess.Popen[bytes]]
+    experiment: Experiment, run_id: str, processes: list[subprocess.Popen[bytes]]
 ) -> None:
     """Its process is younger than what the one before it has left."""
-    command = 'read pid; exec env -i SAC_RUN_ID=mine SAC_SERVICE_PID="$pid" sleep 100'
-    left = subprocess.Popen(["sh", "-c", command], stdin=subprocess.PIPE)
+    command = 'read pid; exec env -i SAC_RUN_ID="$0" SAC_SERVICE_PID="$pid" sleep 100'
+    left = subprocess.Popen(["sh", "-c", command, run_id], stdin=subprocess.PIPE)
     left_at = process_tree.started_at(left.pid)
     processes.append(left)
     while True:
-        service = start_marked(SAC_RUN_ID="mine")
+        service = start_marked(SAC_RUN_ID=run_id)
         processes.append(service)
         if process_tree.started_at(service.pid) != left_at:
             break
     assert left.stdin is not None
     left.stdin.write(f"{service.pid}\n".encode())
     left.stdin.close()
-    run = RunProcesses(experiment, run_id="mine")
+    run = RunProcesses(experiment, run_id=run_id)
     wait_for(functools.partial(process_tree.environ, left.pid))
     wait_for(lambda: run.strays() == {left.pid})
-    child = start_marked(SAC_RUN_ID="mine", SAC_SERVICE_PID=str(service.pid))
+    child = start_marked(SAC_RUN_ID=run_id, SAC_SERVICE_PID=str(service.pid))
     processes.append(child)
     assert run.strays() == {left.pid}
 
@@ -150,7 +154,7 @@ process_tree.adopt_orphans()
 tee = subprocess.Popen(["sleep", "100"])
 experiment = Experiment(Path(sys.argv[1]))
 with run_lock.open_lock(experiment) as lock:
-    run = RunProcesses(experiment, lock, "mine")
+    run = RunProcesses(experiment, lock, "of no other process")
     subprocess.run(["sh", "-c", "env -i setsid sh -c 'sleep 99 & exit' & exit"])
     subprocess.run(["sh", "-c", "until pgrep -P $PPID -f 'sleep 99'; do :; done"])
     assert len(run.pids()) == 1, run.pids()

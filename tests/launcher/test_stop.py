@@ -207,8 +207,8 @@ def test_whatever_was_stopped_by_a_signal_is_continued_first(
     wait_for(lambda: pids_named(experiment, "multilog"))
     for command in commands:
         kind, _, name = command.partition(" ")
-        pid = daemontools.pid_of(experiment, name) if kind == "service" else None
-        for pid in [pid] if pid else pids_named(experiment, command):
+        service = daemontools.pid_of(experiment, name) if kind == "service" else None
+        for pid in [service] if service else pids_named(experiment, command):
             os.kill(pid, signal.SIGSTOP)
             wait_for(functools.partial(has_stopped, pid))
     stop.stop(experiment)
