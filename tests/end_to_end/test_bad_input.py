@@ -380,13 +380,16 @@ def test_an_environment_that_hangs_is_reported_and_can_be_stopped(
     config = written(tmp_path / "config.json", '{"horizon": 200}')
     (tmp_path / "experiment").mkdir()
     code = (
-        "import signal, sys; from pathlib import Path;"
-        "from tfagents_system.launcher import launch;"
+        "import os, signal, sys; from pathlib import Path;"
+        "from tfagents_system.launcher import prepare_step, run_processes;"
         # Where the tests run in the background, it is ignored.
         "signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from tfagents_system.experiment.directory import Experiment;"
-        "launch.PREPARE_LOG_PERIOD_SECS = 0.5;"
-        "launch.prepare(Experiment(Path(sys.argv[1])), *map(Path, sys.argv[2:]))"
+        "prepare_step.LOG_PERIOD_SECS = 0.5;"
+        "experiment, *files = map(Path, sys.argv[1:]);"
+        "experiment = Experiment(experiment);"
+        "run = run_processes.RunProcesses(experiment);"
+        "prepare_step.prepare(experiment, *files, os.environ, run)"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path / "experiment"), params, config],

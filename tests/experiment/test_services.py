@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import time
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
+from tests.conftest import REPOSITORY
 from tfagents_system.experiment import services
 from tfagents_system.experiment.directory import Experiment
 
@@ -16,20 +21,118 @@ def test_workers_are_named_by_their_number() -> None:
     assert not services.is_worker(services.REPLAY_SERVER)
 
 
-def test_starts_and_failures_are_counted_by_their_lines(tmp_path: Path) -> None:
+BEGIN = REPOSITORY / "supervise" / "begin.sh"
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Experiment:
+    """Returns an experiment with the folder of a learner."""
     experiment = Experiment(tmp_path)
-    assert services.count_starts(experiment, "learner") == 0
-    assert services.count_failures(experiment, "learner") == 0
+    experiment.service("learner").mkdir(parents=True)
+    return experiment
+
+
+def start(folder: Path) -> None:
+    """Starts a service as its run script does."""
+    subprocess.run(["sh", BEGIN], cwd=folder, check=True)
+
+
+def counts(experiment: Experiment) -> tuple[int, int]:
+    """Returns the starts and the failures of the learner."""
+    return (
+        services.count_starts(experiment, "learner"),
+        services.count_failures(experiment, "learner"),
+    )
+
+
+@pytest.mark.parametrize("is_made", [True, False])
+def test_starts_and_failures_are_counted(experiment: Experiment, is_made: bool) -> None:
     folder = experiment.service("learner")
-    folder.mkdir(parents=True)
-    for count in (1, 2, 3):
-        with (folder / "starts").open("a") as starts:
-            starts.write("1700000000\n")
+    assert counts(experiment) == (0, 0)
+    if is_made:  # As the launcher does.
+        services.make_counts(folder)
+    assert counts(experiment) == (0, 0)
+    for count in range(1, 12):
+        start(folder)
+        assert counts(experiment) == (count, count - 1)
         services.record_failure(folder)
-        assert services.count_starts(experiment, "learner") == count
-        assert services.count_failures(experiment, "learner") == count
-    last = int((folder / "failures").read_text().splitlines()[-1])
-    assert abs(time.time() - last) < 60
+        assert counts(experiment) == (count, count)
+    services.make_counts(folder)
+    assert counts(experiment) == (11, 11)
+
+
+def test_counts_of_an_earlier_version_go_on(experiment: Experiment) -> None:
+    folder = experiment.service("learner")
+    (folder / "starts").write_text("1700000000\n" * 3)
+    (folder / "failures").write_text("1700000000\n" * 2)
+    assert counts(experiment) == (3, 2)
+    services.make_counts(folder)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "num_failures",
+        "num_starts",
+    ]
+    start(folder)
+    services.record_failure(folder)
+    assert counts(experiment) == (4, 3)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 11, b"many\n", b"0007\n"])
+def test_a_damaged_count_begins_again(experiment: Experiment, damage: bytes) -> None:
+    folder = experiment.service("learner")
+    for name in ("num_starts", "num_failures"):
+        (folder / name).write_bytes(damage)
+    start(folder)
+    services.record_failure(folder)
+    assert counts(experiment) in [(1, 1), (1, 8)]
+    services.make_counts(folder)
+    start(folder)
+    assert services.count_starts(experiment, "learner") == 2
+
+
+def test_starts_and_failures_are_counted_on_a_full_disk(
+    experiment: Experiment,
+) -> None:
+    folder = experiment.service("learner")
+    code = """
+import os, subprocess, sys
+from pathlib import Path
+from tfagents_system.experiment import services
+from tfagents_system.experiment.directory import Experiment
+
+experiment = Experiment(Path(sys.argv[1]))
+folder = experiment.service("learner")
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], check=True)
+services.make_counts(folder)
+filler = os.open(folder / "filler", os.O_WRONLY | os.O_CREAT)
+try:
+    while True:
+        os.write(filler, bytes(4096))
+except OSError as error:
+    print(error.strerror)
+for _ in range(11):
+    subprocess.run(["sh", sys.argv[2]], cwd=folder, check=True)
+    services.record_failure(folder)
+print(services.count_starts(experiment, "learner"))
+print(services.count_failures(experiment, "learner"))
+"""
+    own_mounts = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
+    result = subprocess.run(
+        [*own_mounts, sys.executable, "-c", code, experiment.root, BEGIN],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.stdout == "No space left on device\n11\n11\n", result.stderr
+    assert list(folder.iterdir()) == []
+
+
+def test_a_failure_that_cannot_be_counted_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    services.record_failure(tmp_path / "gone")
+    assert "this failure is not counted: " in caplog.text
+    assert not (tmp_path / "gone").exists()
 
 
 def test_last_lines_of_a_log_with_anything_in_it(tmp_path: Path) -> None:

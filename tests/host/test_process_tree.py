@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.conftest import REPOSITORY
 from tests.waiting import wait_for
+from tfagents_system.host import process_tree
 
 # Starts a child that prints its pid once it is prepared and then sleeps; prints what
 # the child said, and waits for its own end.
@@ -128,3 +129,48 @@ print("collected")
         check=False,
     )
     assert result.stdout == "collected\n", result.stderr
+
+
+def test_the_environment_of_a_process_is_what_it_was_started_with() -> None:
+    given = {"ONE": "1", "LINES": "a\nb=c", "EMPTY": ""}
+    with subprocess.Popen(["/bin/sleep", "100"], env=given) as process:
+        wait_for(lambda: process_tree.environ(process.pid) == given)
+        process.kill()
+        wait_for(lambda: state(process.pid) == "Z")
+        assert process_tree.environ(process.pid) == {}
+    assert process_tree.environ(process.pid) == {}
+
+
+def test_pid_and_start_name_one_process() -> None:
+    own = process_tree.started_at(os.getpid())
+    assert own is not None
+    with subprocess.Popen(["sleep", "100"]) as process:
+        started = process_tree.started_at(process.pid)
+        assert started is not None
+        assert started > own
+        assert process.pid in process_tree.living()
+        process.kill()
+        wait_for(lambda: state(process.pid) == "Z")
+        assert process_tree.started_at(process.pid) is None
+    assert process_tree.started_at(process.pid) is None
+    assert os.getpid() not in process_tree.living()
+
+
+def test_descendants_are_children_of_children_too_and_no_dead_ones() -> None:
+    parent, child = start_family("")
+    assert {parent.pid, child} <= process_tree.descendants(os.getpid())
+    assert process_tree.descendants(parent.pid) == {child}
+    assert process_tree.descendants(child) == set()
+    process_tree.send([child], signal.SIGKILL)
+    wait_for(lambda: state(child) == "Z")
+    assert process_tree.descendants(parent.pid) == set()
+    kill(parent)
+    process_tree.send([parent.pid, child], signal.SIGKILL)  # They are gone already.
+
+
+def test_a_process_that_does_nothing_is_not_at_the_disk() -> None:
+    with subprocess.Popen(["sleep", "100"]) as process:
+        wait_for(lambda: state(process.pid) == "S")
+        assert not process_tree.is_at_disk(process.pid)
+        process.kill()
+    assert not process_tree.is_at_disk(process.pid)

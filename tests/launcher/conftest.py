@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import stat
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
@@ -12,15 +13,19 @@ from typing import Any, Callable
 import pytest
 
 from tests.waiting import wait_for
-from tfagents_system.experiment import run_lock, status_file
+from tfagents_system.experiment import run_lock, services, status_file
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.status_file import Phase
 from tfagents_system.host.files import write_json
 from tfagents_system.launcher import daemontools, stop
+from tfagents_system.launcher.run_locks import RunLocks, exclusive_run
+from tfagents_system.launcher.topology import TEMPLATES
 
 NAMES = ["replay_server", "learner", "collect_worker_0", "collect_worker_1"]
 # Runs until it is stopped, and is down at once.
 SLEEP = "exec sleep 100"
+# What every run script does first.
+COUNT = f". {TEMPLATES}/begin.sh"
 
 StartServices = Callable[..., None]
 
@@ -39,15 +44,14 @@ def start(experiment: Experiment, name: str) -> None:
     """Counts one more start of a service, as its run script does."""
     folder = experiment.service(name)
     (folder / "log" / "main").mkdir(parents=True, exist_ok=True)
-    with (folder / "starts").open("a") as starts:
-        starts.write("0\n")
+    count = services.count_starts(experiment, name) + 1
+    (folder / "num_starts").write_text(f"{count}\n")
     experiment.service_log(name).write_text(f"the last words of {name}\n")
 
 
 def fail(experiment: Experiment, name: str) -> None:
     """Lets a service end with an error and be restarted."""
-    with (experiment.service(name) / "failures").open("a") as failures:
-        failures.write("0\n")
+    services.record_failure(experiment.service(name))
     start(experiment, name)
 
 
@@ -58,9 +62,10 @@ def write_script(path: Path, body: str) -> None:
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
-def make_environment() -> dict[str, str]:
+def make_environment(run_id: str = "") -> dict[str, str]:
     """Returns the environment of a run: daemontools is on its PATH."""
-    return {**os.environ, "PATH": daemontools.daemontools_path(os.environ)}
+    path = daemontools.daemontools_path(os.environ)
+    return {**os.environ, "PATH": path, "SAC_RUN_ID": run_id or uuid.uuid4().hex}
 
 
 @pytest.fixture
@@ -71,13 +76,24 @@ def experiment(tmp_path: Path) -> Experiment:
 
 
 @pytest.fixture
-def lock(experiment: Experiment) -> Iterator[int]:
-    """Yields the locked descriptor of a run; stops what the run leaves."""
-    with run_lock.open_lock(experiment) as descriptor:
-        assert run_lock.try_lock(descriptor)
-        yield descriptor
+def run_id() -> str:
+    """Returns the id of a run that no other test has, which may run at the same time."""
+    return uuid.uuid4().hex
+
+
+@pytest.fixture
+def locks(experiment: Experiment) -> Iterator[RunLocks]:
+    """Yields the locks of a launcher; stops what its run leaves."""
+    with exclusive_run(experiment) as locks:
+        yield locks
         stop.stop(experiment)
     assert not run_lock.is_running(experiment)
+
+
+@pytest.fixture
+def lock(locks: RunLocks) -> int:
+    """Returns the locked descriptor of a run."""
+    return locks.lock
 
 
 @pytest.fixture

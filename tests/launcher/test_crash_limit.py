@@ -106,3 +106,19 @@ def test_only_counters_are_progress(experiment: Experiment) -> None:
     fail(experiment, "learner")
     with pytest.raises(UserError, match="learner failed 5 times"):
         look(limit)
+
+
+def test_a_count_that_somebody_deletes_goes_on(experiment: Experiment) -> None:
+    limit = begin(experiment, "learner")
+    look(limit)
+    for failure in range(MAX_FAILURES_WITHOUT_PROGRESS - 1):
+        fail(experiment, "learner")
+        look(limit)
+        if failure == 2:
+            (experiment.service("learner") / "num_starts").unlink()
+            (experiment.service("learner") / "num_failures").unlink()
+            look(limit)
+    assert limit.num_restarts == MAX_FAILURES_WITHOUT_PROGRESS - 1
+    fail(experiment, "learner")
+    with pytest.raises(UserError, match="learner failed 5 times"):
+        look(limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.launcher.conftest import (
+    COUNT,
     SLEEP,
     StartServices,
     make_environment,
@@ -20,6 +22,7 @@ from tests.waiting import wait_for
 from tfagents_system.errors import UserError
 from tfagents_system.experiment import services
 from tfagents_system.experiment.directory import Experiment
+from tfagents_system.host.process_tree import environ
 from tfagents_system.launcher import cpu_plan, daemontools, topology
 from tfagents_system.launcher.topology import TEMPLATES, Service
 
@@ -78,8 +81,8 @@ def test_a_service_that_is_written_again_keeps_its_log_and_counts(
     learner = plan_services(experiment.root)[1]
     daemontools.write_service(experiment, learner)
     folder = experiment.service("learner")
-    (folder / "starts").write_text("0\n0\n")
-    (folder / "failures").write_text("0\n")
+    (folder / "num_starts").write_text("         2\n")
+    (folder / "num_failures").write_text("         1\n")
     (folder / "env" / "SET_BY_AN_EARLIER_PLAN").write_text("1\n")
     (folder / "run").write_text("edited")
     experiment.service_log("learner").parent.mkdir()
@@ -162,7 +165,7 @@ def test_processes_run_as_their_services_say(
 def test_a_process_that_ends_is_started_again(
     experiment: Experiment, start_services: StartServices
 ) -> None:
-    start_services(learner=f"echo 0 >>starts\n{SLEEP}")
+    start_services(learner=f"{COUNT}\n{SLEEP}")
     pid = daemontools.pid_of(experiment, "learner")
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -193,3 +196,32 @@ def test_what_is_not_supervised_has_no_pid(experiment: Experiment) -> None:
     write_script(experiment.service("learner") / "run", SLEEP)
     assert daemontools.pid_of(experiment, "learner") is None
     assert daemontools.wait_down(experiment, [experiment.service("learner")], 0.0)
+
+
+@pytest.mark.parametrize("value", ["a ", "a\nb", " a", "a\0b"])
+def test_a_value_that_envdir_would_change_is_refused(
+    experiment: Experiment, value: str
+) -> None:
+    learner = dataclasses.replace(
+        plan_services(experiment.root)[1], environment={"PYTHON": value}
+    )
+    with pytest.raises(UserError, match="PYTHON="):
+        daemontools.write_service(experiment, learner)
+
+
+def test_a_log_that_cannot_be_written_does_not_keep_svscan_from_running(
+    experiment: Experiment, start_services: StartServices
+) -> None:
+    (experiment.root / "svscan.log").mkdir()
+    start_services(learner=SLEEP)
+    assert daemontools.pid_of(experiment, "learner")
+
+
+def test_what_a_service_starts_knows_its_service(
+    experiment: Experiment, start_services: StartServices
+) -> None:
+    start_services(learner=f"{COUNT}\nexec sleep 100")
+    pid = daemontools.pid_of(experiment, "learner")
+    assert pid is not None
+    wait_for(lambda: environ(pid).get("SAC_SERVICE_PID") == str(pid))
+    assert environ(pid)["SAC_RUN_ID"]

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,11 @@ import pytest
 from tests.conftest import REPOSITORY, WriteFiles
 from tests.launcher.conftest import write_script, write_status
 from tests.waiting import wait_for
-from tfagents_system.errors import UserError
 from tfagents_system.experiment import run_lock, status_file
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.run_file import Run
 from tfagents_system.experiment.status_file import Phase, Status
-from tfagents_system.launcher import daemontools, launch, stop
+from tfagents_system.launcher import daemontools, launch
 
 VARIABLES = {"SAC_NUM_COLLECT_WORKERS": "2"}
 
@@ -43,94 +41,17 @@ def test_the_plan_is_printed_and_is_for_the_cpus_at_hand(
         assert service.environment["SAC_EXP_DIR"] == str(experiment.root)
 
 
-def test_a_second_launcher_is_refused_with_the_first_ones_pid(
-    experiment: Experiment,
-) -> None:
-    code = (
-        "import pathlib, sys\n"
-        "from tfagents_system.errors import run_command\n"
-        "from tfagents_system.experiment.directory import Experiment\n"
-        "from tfagents_system.launcher import launch\n"
-        "def main():\n"
-        "    with launch.exclusive_run(Experiment(pathlib.Path(sys.argv[1]))):\n"
-        "        return 0\n"
-        "sys.exit(run_command(main))\n"
-    )
-    command = [sys.executable, "-c", code, str(experiment.root)]
-    with launch.exclusive_run(experiment):
-        assert run_lock.is_running(experiment)
-        second = subprocess.run(
-            command, cwd=REPOSITORY, capture_output=True, text=True, check=False
-        )
-    assert second.returncode == 2
-    assert second.stderr == (
-        f"error: {experiment.root} is being trained by the launcher with pid "
-        f"{os.getpid()}; see scripts/status.sh, or stop it with "
-        "scripts/stop_training.sh\n"
-    )
-    assert not run_lock.is_running(experiment)
-    third = subprocess.run(command, cwd=REPOSITORY, check=False)
-    assert third.returncode == 0
-
-
-def test_what_a_dead_launcher_left_is_stopped_first(
-    experiment: Experiment,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(stop, "STOP_GRACE_SECS", 0.2)
-    with run_lock.open_lock(experiment) as lock:
-        assert run_lock.try_lock(lock)
-        left = subprocess.Popen(["sleep", "100"], pass_fds=[lock])
-    with launch.exclusive_run(experiment) as lock:
-        assert run_lock.try_lock(lock)
-        assert run_lock.holders(experiment.lock) == []
-    assert capsys.readouterr().out == (
-        "A launcher died and left processes of this run; stopping them.\n"
-    )
-    left.wait()
-
-
-def test_a_look_at_the_lock_is_no_run(
-    experiment: Experiment, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """scripts/status.sh takes the lock for a moment."""
-    with run_lock.open_lock(experiment) as descriptor:
-        assert run_lock.try_lock(descriptor)
-        looking = os.dup(descriptor)
-    timer = threading.Timer(0.3, os.close, [looking])
-    timer.start()
-    with launch.exclusive_run(experiment):
-        pass
-    timer.join()
-    assert capsys.readouterr().out == ""
-
-
-def test_nothing_is_started_when_the_prepare_step_refuses(
-    experiment: Experiment,
-    write_files: WriteFiles,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    params, config = write_files(horizon="long")
-    with pytest.raises(UserError, match="nothing was started"):
-        launch.prepare(experiment, params, config)
-    output = capfd.readouterr()
-    assert output.err.startswith(f"error: {config}: horizon must be ")
-    assert output.err.count("\n") == 1
-    # For what libraries print.
-    assert output.out == (experiment.root / "prepare.log").read_text() == ""
-
-
 def test_a_run_is_written_for_its_processes(
     experiment: Experiment, tmp_path: Path
 ) -> None:
     params = tmp_path / "somewhere" / "params.py"
     variables = {**VARIABLES, "SAC_EXP_DIR": str(experiment.root)}
     planned = launch.plan_services(variables, port=8000)
-    launch.write_run(experiment, planned, 8000, params)
+    launch.write_run(experiment, planned, 8000, params, "r1")
     run = Run.load(experiment)
     assert run.names == [service.name for service in planned]
     assert (run.reverb_port, run.params_folder) == (8000, str(params.parent))
+    assert run.run_id == "r1"
     assert set(run.starts_before.values()) == {0}
     for service in planned:
         folder = experiment.service(service.name)
@@ -146,12 +67,12 @@ def test_the_next_run_begins_where_the_last_one_ended(
     params = tmp_path / "somewhere" / "params.py"
     variables = {**VARIABLES, "SAC_EXP_DIR": str(experiment.root)}
     planned = launch.plan_services(variables, port=8000)
-    launch.write_run(experiment, planned, 8000, params)
-    (experiment.service("learner") / "starts").write_text("0\n0\n0\n")
+    launch.write_run(experiment, planned, 8000, params, "r1")
+    (experiment.service("learner") / "num_starts").write_text("3\n")
     write_status(experiment, "learner", Phase.FINISHED, train_step=150)
     # Fewer workers, and the snapshot itself is launched.
     planned = planned[:-1]
-    launch.write_run(experiment, planned, 8001, experiment.params)
+    launch.write_run(experiment, planned, 8001, experiment.params, "r2")
     run = Run.load(experiment)
     assert (run.reverb_port, run.params_folder) == (8001, str(params.parent))
     assert run.starts_before["learner"] == 3
@@ -163,7 +84,7 @@ def test_the_next_run_begins_where_the_last_one_ended(
 def test_a_snapshot_that_never_was_a_copy_is_its_own_original(
     experiment: Experiment,
 ) -> None:
-    launch.write_run(experiment, [], 8000, experiment.params)
+    launch.write_run(experiment, [], 8000, experiment.params, "r1")
     assert Run.load(experiment).params_folder == str(experiment.root)
 
 
@@ -177,7 +98,7 @@ def test_processes_find_the_package_and_daemontools_and_no_proxy(
         "http_proxy": "http://proxy:80",
         "SAC_EXP_NAME": "x",
     }
-    made = launch.make_environment(given)
+    made = launch.make_environment(given, Experiment(tmp_path / "exp"), "r1")
     assert made["PYTHONPATH"] == f"{REPOSITORY}:/mine"
     assert made["PATH"] == daemontools.daemontools_path(given)
     assert "localhost" in made["no_proxy"]
@@ -185,9 +106,10 @@ def test_processes_find_the_package_and_daemontools_and_no_proxy(
         "http_proxy": "http://proxy:80",
         "SAC_EXP_NAME": "x",
     }
-    assert launch.make_environment({"PATH": str(tmp_path)})["PYTHONPATH"] == str(
-        REPOSITORY
-    )
+    assert (made["SAC_EXP_DIR"], made["SAC_RUN_ID"]) == (f"{tmp_path}/exp", "r1")
+    del given["PYTHONPATH"]
+    made = launch.make_environment(given, Experiment(tmp_path), "r1")
+    assert made["PYTHONPATH"] == str(REPOSITORY)
 
 
 def read_launcher(experiment: Experiment) -> Status:

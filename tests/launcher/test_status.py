@@ -23,6 +23,7 @@ from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.run_file import Run, RunService
 from tfagents_system.experiment.status_file import Awaited, Phase
 from tfagents_system.launcher import daemontools, status
+from tfagents_system.launcher.run_locks import RunLocks
 
 
 def write_run(experiment: Experiment, *names: str) -> None:
@@ -57,6 +58,7 @@ def test_a_run_that_is_over_is_stopped_or_complete(
 
 def test_a_run_that_is_alive_has_pids_and_says_what_it_does(
     experiment: Experiment,
+    locks: RunLocks,
     start_services: StartServices,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -81,6 +83,7 @@ def test_a_run_that_is_alive_has_pids_and_says_what_it_does(
     )
     experiment.status("collect_worker_1").write_text("{")
     start_services(**dict.fromkeys(names, SLEEP))
+    locks.close()
     title, _, *lines = printed(experiment, capsys)
     assert title == f"{experiment.root}: running without launcher"
     pids = {name: daemontools.pid_of(experiment, name) for name in names}
@@ -96,10 +99,12 @@ def test_a_run_that_is_alive_has_pids_and_says_what_it_does(
 
 def test_a_run_without_launcher_is_stopped_directly(
     experiment: Experiment,
+    locks: RunLocks,
     start_services: StartServices,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     start_services(collect_worker_0=SLEEP)
+    locks.close()  # The launcher is gone.
     status.stop_run(experiment)
     assert capsys.readouterr().out == "Stopped. Nothing of this run is left.\n"
     assert run_lock.holders(experiment.lock) == []
@@ -111,8 +116,8 @@ def test_a_run_is_stopped_by_its_launcher(
     code = (
         "import pathlib, signal, sys\n"
         "from tfagents_system.experiment.directory import Experiment\n"
-        "from tfagents_system.launcher import launch\n"
-        "with launch.exclusive_run(Experiment(pathlib.Path(sys.argv[1]))):\n"
+        "from tfagents_system.launcher import run_locks\n"
+        "with run_locks.exclusive_run(Experiment(pathlib.Path(sys.argv[1]))):\n"
         "    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
         "    print('ready', flush=True)\n"
         "    signal.pause()\n"

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.launcher.conftest import SLEEP, StartServices, write_status
+from tests.host.test_process_tree import state
+from tests.launcher.conftest import SLEEP, StartServices, write_script, write_status
 from tests.waiting import wait_for
 from tfagents_system.experiment import run_lock
 from tfagents_system.experiment.directory import Experiment
-from tfagents_system.experiment.status_file import Phase
-from tfagents_system.launcher import daemontools, stop
+from tfagents_system.experiment.status_file import LAUNCHER, Phase
+from tfagents_system.launcher import checkpoint_activity, daemontools, stop
+from tfagents_system.launcher.run_processes import RunProcesses
 
 # Sleeps until TERM, then does `{slowly}`, and notes that it stopped.
 NOTES_ITS_STOP = """
@@ -149,3 +155,122 @@ def test_services_come_up_again_after_a_stop(
 def test_nothing_is_stopped_where_nothing_runs(experiment: Experiment) -> None:
     stop.stop(experiment)
     assert list(experiment.root.iterdir()) == []
+
+
+# Says that it lives, again and again; stops as `NOTES_ITS_STOP`.
+ANSWERS = NOTES_ITS_STOP.replace("sleep 0.05", "touch alive; sleep 0.05").format(
+    slowly=":"
+)
+# Saves with the help of the replay server.
+ASKS = body(
+    "rm -f ../replay_server/alive\n"
+    "until [ -e ../replay_server/alive ]; do sleep 0.05; done"
+)
+
+
+def pids_named(experiment: Experiment, command: str) -> list[int]:
+    """Returns the processes of the run with a command line that begins so."""
+    return [
+        pid
+        for pid in RunProcesses(experiment).pids()
+        if command_line(pid).startswith(command)
+    ]
+
+
+def command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def has_stopped(pid: int) -> bool:
+    return state(pid) == "T"
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        ["service replay_server"],
+        ["service learner", "supervise learner"],
+        ["service collect_worker_0", "supervise replay_server"],
+        ["svscan"],
+        ["multilog"],
+    ],
+)
+def test_whatever_was_stopped_by_a_signal_is_continued_first(
+    experiment: Experiment, start: StartServices, commands: list[str]
+) -> None:
+    """The learner can save only with the help of a replay server that runs."""
+    write_script(experiment.service("learner") / "log" / "run", "exec multilog ./main")
+    start(replay_server=ANSWERS, learner=ASKS, collect_worker_0=body())
+    wait_for(lambda: pids_named(experiment, "multilog"))
+    for command in commands:
+        kind, _, name = command.partition(" ")
+        service = daemontools.pid_of(experiment, name) if kind == "service" else None
+        for pid in [service] if service else pids_named(experiment, command):
+            os.kill(pid, signal.SIGSTOP)
+            wait_for(functools.partial(has_stopped, pid))
+    stop.stop(experiment)
+    assert stopped(experiment) == ["collect_worker_0", "learner", "replay_server"]
+    assert RunProcesses(experiment).pids() == set()
+
+
+def test_a_blocked_log_does_not_hold_up_the_stop(
+    experiment: Experiment, start: StartServices
+) -> None:
+    """Its service waits in a write, which nobody reads."""
+    write_script(experiment.service("learner") / "log" / "run", "exec multilog ./main")
+    start(learner="touch up\nexec yes")
+    wait_for(lambda: experiment.service_log("learner").exists())
+    (multilog,) = pids_named(experiment, "multilog")
+    os.kill(multilog, signal.SIGSTOP)
+    stop.stop(experiment)
+    assert RunProcesses(experiment).pids() == set()
+
+
+def test_a_checkpoint_that_does_not_get_on_is_not_waited_for(
+    experiment: Experiment,
+    start: StartServices,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stop, "LEARNER_GRACE_SECS", 1.0)
+    monkeypatch.setattr(checkpoint_activity, "QUIET_SECS", 0.5)
+    write_status(experiment, "learner", Phase.CHECKPOINTING)
+    start(learner=body("exec sleep 100"), replay_server=body())
+    stop.stop(experiment)
+    assert stopped(experiment) == ["replay_server"]
+    assert run_lock.holders(experiment.lock) == []
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+@pytest.mark.parametrize("heeds", [True, False])
+def test_a_launcher_is_asked_and_killed_if_it_does_not_heed(
+    experiment: Experiment,
+    monkeypatch: pytest.MonkeyPatch,
+    heeds: bool,
+    is_stopped: bool,
+) -> None:
+    monkeypatch.setattr(stop, "LAUNCHER_GRACE_SECS", 30.0 if heeds else 0.2)
+    trap = "exit 3" if heeds else ":"
+    code = f"trap '{trap}' TERM; echo ready; while :; do sleep 0.05; done"
+    with subprocess.Popen(["sh", "-c", code], stdout=subprocess.PIPE) as launcher:
+        assert launcher.stdout is not None
+        assert launcher.stdout.readline() == b"ready\n"
+        if is_stopped:
+            launcher.send_signal(signal.SIGSTOP)
+        stop.stop_launcher(experiment, launcher.pid)
+    assert launcher.returncode == (3 if heeds else -signal.SIGKILL)
+
+
+def test_a_launcher_that_stops_its_run_gets_the_time(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stop, "LAUNCHER_GRACE_SECS", 0.0)
+    code = "trap 'sleep 0.5; exit 3' TERM; echo ready; while :; do sleep 0.05; done"
+    with subprocess.Popen(["sh", "-c", code], stdout=subprocess.PIPE) as launcher:
+        assert launcher.stdout is not None
+        assert launcher.stdout.readline() == b"ready\n"
+        write_status(experiment, LAUNCHER, Phase.STOPPING, pid=launcher.pid)
+        stop.stop_launcher(experiment, launcher.pid)
+    assert launcher.returncode == 3

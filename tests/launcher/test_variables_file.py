@@ -101,3 +101,27 @@ def test_bad_number_names_its_variable(name: str, text: str) -> None:
     with pytest.raises(UserError) as error:
         variables_file.read_cpu_request({name: text})
     assert str(error.value) == f"{name}={text!r} must be a whole number >= 1, or auto"
+
+
+@pytest.mark.parametrize("value", ["x ", " x", "x\n", "x\ny", "x\t", "x\r"])
+@pytest.mark.parametrize("name", ["SAC_EXP_NAME", "SAC_EXP_DIR"])
+def test_names_that_would_lead_a_service_elsewhere_are_refused(
+    name: str, value: str
+) -> None:
+    with pytest.raises(UserError) as error:
+        variables_file.read_exp_dir({name: value})
+    assert str(error.value) == (
+        f"{name}={value!r} must not begin or end with blanks, nor hold line breaks"
+    )
+    with pytest.raises(UserError, match="SAC_PARAMS='x ' must not"):
+        variables_file.read_file({"SAC_PARAMS": "x "}, "SAC_PARAMS")
+
+
+def test_a_folder_that_would_lead_a_service_elsewhere_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "line\nbreak"
+    (folder / "here").mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    with pytest.raises(UserError, match="must not begin or end with blanks"):
+        variables_file.read_exp_dir({"SAC_EXP_DIR": "here"})

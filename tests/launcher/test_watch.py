@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.host.test_process_tree import is_dead
 from tests.launcher.conftest import (
+    COUNT,
     NAMES,
     SLEEP,
     fail,
@@ -26,8 +28,10 @@ from tfagents_system.experiment import run_lock
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.progress import read_progress
 from tfagents_system.experiment.status_file import Phase
-from tfagents_system.launcher import daemontools, watch
+from tfagents_system.launcher import crash_limit, daemontools, watch
 from tfagents_system.launcher.crash_limit import MAX_FAILURES_WITHOUT_PROGRESS
+from tfagents_system.launcher.run_locks import RunLocks, exclusive_run
+from tfagents_system.launcher.run_processes import RunProcesses
 from tfagents_system.launcher.watch import Watch, have_workers_finished
 from tfagents_system.launcher.wording import progress_line
 
@@ -154,16 +158,20 @@ def svscan_pids(experiment: Experiment) -> list[int]:
     return pids
 
 
+def watch_run(experiment: Experiment, names: list[str], locks: RunLocks) -> None:
+    """Watches services as the launcher does, until training is complete."""
+    run = RunProcesses(experiment)
+    watch.watch_until_done(experiment, names, make_environment(), locks, run)
+
+
 def test_a_run_is_over_when_the_workers_have_evaluated_the_final_policy(
-    experiment: Experiment, lock: int, monkeypatch: pytest.MonkeyPatch
+    experiment: Experiment, locks: RunLocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "POLL_SECS", 0.05)
     worker = "collect_worker_0"
     write_script(experiment.service(worker) / "run", SLEEP)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        run = pool.submit(
-            watch.watch_until_done, experiment, [worker], make_environment(), lock
-        )
+        run = pool.submit(watch_run, experiment, [worker], locks)
         wait_for(lambda: daemontools.pid_of(experiment, worker))
         # A svscan that is killed is started again; supervise does without it.
         pid = daemontools.pid_of(experiment, worker)
@@ -181,24 +189,84 @@ def test_a_run_is_over_when_the_workers_have_evaluated_the_final_policy(
 
 
 def test_a_run_ends_when_a_service_keeps_failing(
-    experiment: Experiment, lock: int, monkeypatch: pytest.MonkeyPatch
+    experiment: Experiment, locks: RunLocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "POLL_SECS", 0.05)
     write_script(
         experiment.service("learner") / "run",
-        "echo 0 >>starts\necho 0 >>failures\nexit 1",
+        f"{COUNT}\nprintf '%10d\\n' \"$starts\" 1<>num_failures\nexit 1",
     )
     with pytest.raises(UserError, match="learner failed 5 times without progress"):
-        watch.watch_until_done(experiment, ["learner"], make_environment(), lock)
+        watch_run(experiment, ["learner"], locks)
     assert svscan_pids(experiment) == []
 
 
 def test_workers_that_take_too_long_to_finish_are_not_waited_for(
-    experiment: Experiment, lock: int, monkeypatch: pytest.MonkeyPatch
+    experiment: Experiment, locks: RunLocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "POLL_SECS", 0.05)
     monkeypatch.setattr(watch, "FINAL_EVALUATION_SECS", 0.2)
     write_script(experiment.service("collect_worker_0") / "run", SLEEP)
     experiment.mark_done(5)
-    watch.watch_until_done(experiment, ["collect_worker_0"], make_environment(), lock)
+    watch_run(experiment, ["collect_worker_0"], locks)
     assert not have_workers_finished(experiment, ["collect_worker_0"])
+
+
+def test_a_stopped_svscan_ends_too(
+    experiment: Experiment, locks: RunLocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "POLL_SECS", 0.05)
+    write_script(experiment.service("collect_worker_0") / "run", SLEEP)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        run = pool.submit(watch_run, experiment, ["collect_worker_0"], locks)
+        wait_for(lambda: daemontools.pid_of(experiment, "collect_worker_0"))
+        (svscan,) = svscan_pids(experiment)
+        os.kill(svscan, signal.SIGSTOP)
+        experiment.mark_done(5)
+        write_status(experiment, "collect_worker_0", Phase.FINISHED)
+        run.result(20)
+    assert svscan_pids(experiment) == []
+
+
+def test_simulators_of_a_service_do_not_pile_up_over_its_restarts(
+    experiment: Experiment, locks: RunLocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "POLL_SECS", 0.05)
+    worker = "collect_worker_0"
+    folder = experiment.service(worker)
+    simulator = "setsid sh -c 'trap : TERM; echo $$ >>simulators; sleep 100' &"
+    write_script(folder / "run", f"{COUNT}\n{simulator}\nsleep 1; exit 1")
+    monkeypatch.setattr(crash_limit, "MAX_RESTARTS_WITHOUT_PROGRESS", 3)
+    with pytest.raises(UserError, match="ended 3 times without progress"):
+        watch_run(experiment, [worker], locks)
+    pids = [int(pid) for pid in (folder / "simulators").read_text().split()]
+    assert len(pids) >= 3
+    assert all(map(is_dead, pids[:2]))
+
+
+def test_a_run_ends_where_its_directory_was_moved(
+    run_id: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(watch, "POLL_SECS", 0.05)
+    experiment = Experiment(tmp_path / "inside")
+    experiment.make()
+    write_script(experiment.service("collect_worker_0") / "run", SLEEP)
+    run = RunProcesses(experiment, run_id=run_id)
+    with exclusive_run(experiment) as locks:
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            names = ["collect_worker_0"]
+            end = pool.submit(
+                watch.watch_until_done,
+                experiment,
+                names,
+                make_environment(run_id),
+                locks,
+                run,
+            )
+            wait_for(lambda: daemontools.pid_of(experiment, names[0]))
+            experiment.root.rename(tmp_path / "moved")
+            with pytest.raises(UserError, match="was moved or deleted"):
+                end.result(20)
+        run.kill()
+    assert run.pids() == set()
+    assert not experiment.root.exists()

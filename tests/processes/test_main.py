@@ -106,7 +106,7 @@ def test_the_exit_code_is_that_of_the_process_and_a_failure_is_recorded(
     last_line = result.stderr.splitlines()[-1]
     assert last_line == "error: cannot read run.json: No such file or directory"
     assert "Traceback" not in result.stderr
-    assert len((tmp_path / "failures").read_text().splitlines()) == 1
+    assert int((tmp_path / "num_failures").read_text()) == 1
 
 
 def test_a_stopped_process_ends_well_while_it_waits(
@@ -128,7 +128,7 @@ def test_a_stopped_process_ends_well_while_it_waits(
         assert status.pid == learner.pid
         learner.send_signal(signal.SIGTERM)
         assert learner.wait(20) == 0
-    assert not (folder / "failures").exists()
+    assert not (folder / "num_failures").exists()
 
 
 def test_a_process_dies_with_its_parent(

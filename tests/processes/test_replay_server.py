@@ -56,7 +56,7 @@ def test_it_counts_what_it_takes_and_ends_at_once_when_stopped(
     status = status_file.read_replay_server(experiment)
     assert status.phase is Phase.STOPPED
     assert (status.env_steps, status.num_rows) == (16, 16)
-    assert not (folder / "failures").exists()
+    assert not (folder / "num_failures").exists()
 
 
 def test_it_comes_back_with_the_newest_joint_checkpoint(
@@ -97,4 +97,4 @@ def test_a_taken_port_is_one_line(
     assert server.returncode == 2
     assert errors.splitlines()[-1].startswith(f"error: port {port} is taken")
     assert "Traceback" not in errors
-    assert len((folder / "failures").read_text().splitlines()) == 1
+    assert int((folder / "num_failures").read_text()) == 1

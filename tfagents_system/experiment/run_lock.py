@@ -39,10 +39,11 @@ def try_lock(descriptor: int) -> bool:
 
 def is_running(experiment: Experiment) -> bool:
     """Returns whether any process of the experiment's run lives."""
-    if not experiment.lock.exists():
-        return False
-    with open_lock(experiment) as descriptor:
-        return not try_lock(descriptor)
+    if experiment.lock.exists():
+        with open_lock(experiment) as descriptor:
+            if not try_lock(descriptor):
+                return True
+    return bool(holders(experiment.lock))
 
 
 def holders(lock: Path | int) -> list[int]:
@@ -52,28 +53,32 @@ def holders(lock: Path | int) -> list[int]:
     lists a lock with each descriptor that shares it.
 
     Args:
-      lock: The lock file, or a descriptor of it, which finds it wherever it was moved
-        and after it was deleted.
+      lock: The path of the lock file, also of one that was deleted; or a descriptor of
+        it, which finds it wherever it was moved.
     """
-    try:
-        file = os.fstat(lock) if isinstance(lock, int) else lock.stat()
-    except FileNotFoundError:
-        return []
+    deleted = ""
+    file: os.stat_result | None = None
+    if isinstance(lock, int):
+        file = os.fstat(lock)
+    else:
+        deleted = f"{os.path.realpath(lock)} (deleted)"
+        with contextlib.suppress(OSError):
+            file = lock.stat()
     pids = []
     for process in Path("/proc").iterdir():
         if not process.name.isdecimal() or int(process.name) == os.getpid():
             continue
         with contextlib.suppress(OSError):
-            if any(_holds(fd, file) for fd in (process / "fd").iterdir()):
+            if any(_holds(fd, file, deleted) for fd in (process / "fd").iterdir()):
                 pids.append(int(process.name))
     return sorted(pids)
 
 
-def _holds(descriptor: Path, file: os.stat_result) -> bool:
-    """Returns whether a descriptor in /proc has a lock on a file."""
+def _holds(descriptor: Path, file: os.stat_result | None, deleted: str) -> bool:
+    """Returns whether a descriptor in /proc has a lock on a file, deleted or not."""
     try:
-        opened = descriptor.stat()
-        if (opened.st_dev, opened.st_ino) != (file.st_dev, file.st_ino):
+        is_file = file is not None and os.path.samestat(descriptor.stat(), file)
+        if not is_file and str(descriptor.readlink()) != deleted:
             return False
         info = descriptor.parent.with_name("fdinfo") / descriptor.name
         return any(
@@ -85,10 +90,12 @@ def _holds(descriptor: Path, file: os.stat_result) -> bool:
 
 
 def launcher_pid(experiment: Experiment) -> int | None:
-    """Returns the pid of the living launcher of a run, or None."""
+    """Returns the pid of the living launcher of a run, or None; never this process."""
+    if pids := holders(experiment.launcher_pid):
+        return pids[0]
     if not experiment.launcher_pid.exists():
         return None
-    with experiment.launcher_pid.open() as pid_file:
+    with experiment.launcher_pid.open() as pid_file:  # One on another machine?
         if try_lock(pid_file.fileno()):
             return None
         pid = pid_file.read().strip()

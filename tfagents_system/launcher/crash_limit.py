@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 from tfagents_system.errors import UserError
 from tfagents_system.experiment import services, status_file
 from tfagents_system.experiment.directory import Experiment
@@ -11,6 +13,22 @@ from tfagents_system.experiment.directory import Experiment
 # memory is short, may pass: that limit is higher.
 MAX_FAILURES_WITHOUT_PROGRESS = 5
 MAX_RESTARTS_WITHOUT_PROGRESS = 20
+
+
+class _Growing:
+    """A count that goes on though somebody deletes its file, which begins again."""
+
+    def __init__(self, read: Callable[[], int]) -> None:
+        self._read = read
+        self._last = read()
+        self._lost = 0
+
+    def __call__(self) -> int:
+        count = self._read()
+        if count < self._last:
+            self._lost += self._last
+        self._last = count
+        return self._lost + count
 
 
 class CrashLimit:
@@ -28,8 +46,12 @@ class CrashLimit:
           name: The service.
         """
         self._experiment, self._name = experiment, name
-        self._starts_before = services.count_starts(experiment, name)
-        self._failures = services.count_failures(experiment, name)
+        self._count_starts = _Growing(lambda: services.count_starts(experiment, name))
+        self._count_failures = _Growing(
+            lambda: services.count_failures(experiment, name)
+        )
+        self._starts_before = self._count_starts()
+        self._failures = self._count_failures()
         self._counters = self._read_counters()
         self._restarts_at_progress = 0
         self._failures_at_progress = self._failures
@@ -49,12 +71,11 @@ class CrashLimit:
 
     def notice_restarts(self) -> bool:
         """Counts restarts and failures; returns whether there were more restarts."""
-        starts = services.count_starts(self._experiment, self._name)
-        restarts = max(0, starts - self._starts_before - 1)
+        restarts = max(0, self._count_starts() - self._starts_before - 1)
         has_more = restarts != self.num_restarts
         self.num_restarts = restarts
         if has_more:
-            self._failures = services.count_failures(self._experiment, self._name)
+            self._failures = self._count_failures()
         return has_more
 
     def check(self) -> None:

@@ -6,20 +6,27 @@ for its log; `supervise` restarts its process whenever that ends.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from tfagents_system.errors import UserError
+from tfagents_system.experiment import services
 from tfagents_system.experiment.directory import REPOSITORY, Experiment
 from tfagents_system.launcher.topology import TEMPLATES, Service
 
 LOCAL_DAEMONTOOLS = REPOSITORY / ".daemontools" / "usr" / "bin"
 POLL_SECS = 0.1
+# svc and svstat do not wait for supervise; only a file system can hold them up.
+COMMAND_SECS = 5.0
+SVSCAN_GRACE_SECS = 4.0
 
 
 def daemontools_path(environment: Mapping[str, str]) -> str:
@@ -37,15 +44,37 @@ def daemontools_path(environment: Mapping[str, str]) -> str:
 
 
 def write_service(experiment: Experiment, service: Service) -> None:
-    """Writes a service directory from its template; keeps its logs and start count."""
+    """Writes a service directory from its template; keeps its logs and counts.
+
+    Raises:
+      UserError: envdir would hand a variable on changed.
+    """
     folder = experiment.service(service.name)
     (folder / "log").mkdir(parents=True, exist_ok=True)
     shutil.copy(TEMPLATES / service.kind / "run", folder / "run")
+    shutil.copy(TEMPLATES / "begin.sh", folder / "begin.sh")
     shutil.copy(TEMPLATES / "log" / "run", folder / "log" / "run")
+    services.make_counts(folder)
     shutil.rmtree(folder / "env", ignore_errors=True)
     (folder / "env").mkdir()
     for name, value in service.environment.items():
+        check_value(name, value)
         (folder / "env" / name).write_text(value + "\n", encoding="utf-8")
+
+
+def check_value(name: str, value: str) -> None:
+    """Checks that a variable reaches the services as it is.
+
+    envdir takes the first line of a file and strips the blanks at its end, which would
+    lead a service to another directory; those at the beginning are refused as well.
+
+    Raises:
+      UserError: It would not.
+    """
+    if value != value.strip() or set(value) & set("\n\r\0"):
+        raise UserError(
+            f"{name}={value!r} must not begin or end with blanks, nor hold line breaks"
+        )
 
 
 def remove_other_services(experiment: Experiment, names: Sequence[str]) -> None:
@@ -69,7 +98,7 @@ def start(
     Returns:
       The svscan process; it ignores the terminal's Ctrl-C.
     """
-    with (experiment.root / "svscan.log").open("ab") as log:
+    with _open_log(experiment) as log:
         return subprocess.Popen(
             ["svscan", str(experiment.services)],
             env=dict(environment),
@@ -81,6 +110,23 @@ def start(
         )
 
 
+def _open_log(experiment: Experiment) -> BinaryIO:
+    try:
+        return (experiment.root / "svscan.log").open("ab")
+    except OSError:  # Not writable any more; that must not end the training.
+        return Path(os.devnull).open("ab")
+
+
+def end(svscan: subprocess.Popen[bytes]) -> None:
+    """Ends svscan, also one that was stopped; the services run on."""
+    for signum in (signal.SIGCONT, signal.SIGTERM, signal.SIGKILL):
+        svscan.send_signal(signum)
+        if signum is not signal.SIGCONT:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                svscan.wait(SVSCAN_GRACE_SECS)
+                return
+
+
 def service_folders(experiment: Experiment) -> list[Path]:
     """Returns the service directories, the logs' not among them."""
     if not experiment.services.exists():
@@ -90,14 +136,7 @@ def service_folders(experiment: Experiment) -> list[Path]:
 
 def pid_of(experiment: Experiment, name: str) -> int | None:
     """Returns the pid of a service's process, or None while it is down."""
-    path = daemontools_path(os.environ)
-    output = subprocess.run(
-        ["svstat", str(experiment.service(name))],
-        env={"PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
+    output = _call("svstat", str(experiment.service(name)))
     match = re.search(r": up \(pid (\d+)\)", output)
     return int(match.group(1)) if match else None
 
@@ -105,12 +144,23 @@ def pid_of(experiment: Experiment, name: str) -> int | None:
 def svc(option: str, folders: Sequence[Path]) -> None:
     """Runs svc, e.g. with `-d`; folders without a supervise are passed over."""
     if folders:
-        subprocess.run(
-            ["svc", option, *map(str, folders)],
+        _call("svc", option, *map(str, folders))
+
+
+def _call(*command: str) -> str:
+    """Runs a command of daemontools; returns its output."""
+    try:
+        return subprocess.run(
+            command,
             env={"PATH": daemontools_path(os.environ)},
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            text=True,
             check=False,
-        )
+            timeout=COMMAND_SECS,
+        ).stdout
+    except subprocess.TimeoutExpired:
+        return ""
 
 
 def wait_down(

@@ -6,30 +6,38 @@ Run by scripts/status.sh and scripts/stop_training.sh.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
 import os
-import signal
 import sys
 import time
 
 from tfagents_system.errors import UserError, run_command
-from tfagents_system.experiment import run_lock, status_file
+from tfagents_system.experiment import identity, run_lock, status_file
 from tfagents_system.experiment.directory import Experiment, resolve_path
+from tfagents_system.experiment.identity import Mode
 from tfagents_system.experiment.progress import read_progress
 from tfagents_system.experiment.run_file import Run, num_restarts
-from tfagents_system.experiment.status_file import CollectWorkerStatus, Status
+from tfagents_system.experiment.status_file import LAUNCHER, CollectWorkerStatus, Status
 from tfagents_system.launcher import (
     daemontools,
     stop,
     variables_file,
     wording,
 )
+from tfagents_system.launcher.run_processes import RunProcesses
 
 
 def print_status(experiment: Experiment) -> None:
-    """Prints whether a run is alive, its progress, and each service."""
-    run = Run.load(experiment)
+    """Prints whether a run is alive, its progress, and each service.
+
+    Raises:
+      UserError: There is no run, or its run.json cannot be read.
+    """
+    try:
+        run = Run.load(experiment)
+    except UserError as error:
+        _print_without_run_file(experiment, error)
+        return
     restarts = {
         name: num_restarts(run.starts_before, experiment, name) for name in run.names
     }
@@ -50,6 +58,23 @@ def print_status(experiment: Experiment) -> None:
             print(f"  {'':<{width}}  curriculum: {status.curriculum}")
 
 
+def _print_without_run_file(experiment: Experiment, error: UserError) -> None:
+    """Prints what is known while run.json cannot be read, as before the first one.
+
+    Raises:
+      UserError: Nothing is known.
+    """
+    identity.check(experiment, Mode.MANY_PROCESSES)
+    if run_lock.is_running(experiment):
+        phase = status_file.read_status(experiment, LAUNCHER, Status).phase.value
+        running = _describe_run(experiment, is_running=True)
+        print(f"{experiment.root}: {running}, {phase}; more is not known ({error})")
+    elif experiment.run.exists():
+        raise error
+    else:
+        raise UserError(f"no run in {experiment.root}")
+
+
 def _describe_run(experiment: Experiment, is_running: bool) -> str:
     if not is_running:
         return "complete" if experiment.done.exists() else "stopped"
@@ -65,16 +90,27 @@ def _describe_phase(status: Status) -> str:
 
 
 def stop_run(experiment: Experiment) -> None:
-    """Stops a run: through its launcher if that lives, otherwise directly."""
-    pid = run_lock.launcher_pid(experiment)
-    if pid is not None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
+    """Stops a run: through its launcher if that lives, otherwise directly.
+
+    Raises:
+      UserError: There is no run, or none that can be stopped from here.
+    """
+    launchers = run_lock.holders(experiment.launcher_pid)
+    run = RunProcesses(experiment)
+    is_alive = bool(launchers or run.pids())
+    if not launchers and not run.run_ids:
+        identity.check(experiment, Mode.MANY_PROCESSES)
+    if not is_alive and not experiment.run.exists():
+        raise UserError(f"no run in {experiment.root}")
+    for pid in launchers:
         print(f"Asked the launcher (pid {pid}) to stop.", flush=True)
-        while run_lock.launcher_pid(experiment) == pid:
-            time.sleep(0.2)
+        stop.stop_launcher(experiment, pid)
+    if run.pids():
+        stop.stop(experiment, run)
     if run_lock.is_running(experiment):
-        stop.stop(experiment)
+        raise UserError(
+            f"{experiment.root} is in use on another machine; stop it there"
+        )
     print("Stopped. Nothing of this run is left.")
 
 
@@ -94,8 +130,6 @@ def main() -> int:
     else:
         root = variables_file.read_exp_dir(os.environ)
     experiment = Experiment(root)
-    if not experiment.run.exists():
-        raise UserError(f"no run in {root}")
     if args.action == "status":
         print_status(experiment)
     else:

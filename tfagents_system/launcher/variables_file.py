@@ -11,6 +11,7 @@ from pathlib import Path
 from tfagents_system.errors import UserError
 from tfagents_system.experiment.directory import REPOSITORY, resolve_path
 from tfagents_system.launcher.cpu_plan import CpuRequest
+from tfagents_system.launcher.daemontools import check_value
 
 
 def read_exp_dir(environment: Mapping[str, str]) -> Path:
@@ -20,16 +21,19 @@ def read_exp_dir(environment: Mapping[str, str]) -> Path:
     `_task_$SLURM_ARRAY_TASK_ID` appended in a SLURM job array.
 
     Raises:
-      UserError: Neither variable is set.
+      UserError: Neither variable is set, or the services could not be told the path.
     """
-    if environment.get("SAC_EXP_DIR"):
-        return resolve_path(environment["SAC_EXP_DIR"])
-    name = environment.get("SAC_EXP_NAME")
-    if not name:
-        raise UserError("SAC_EXP_NAME is not set; give the experiment a name")
-    if environment.get("SLURM_ARRAY_TASK_ID"):
-        name += f"_task_{environment['SLURM_ARRAY_TASK_ID']}"
-    return REPOSITORY / "logs" / name
+    if exp_dir := _read_text(environment, "SAC_EXP_DIR"):
+        path = resolve_path(exp_dir)
+    else:
+        name = _read_text(environment, "SAC_EXP_NAME")
+        if not name:
+            raise UserError("SAC_EXP_NAME is not set; give the experiment a name")
+        if environment.get("SLURM_ARRAY_TASK_ID"):
+            name += f"_task_{environment['SLURM_ARRAY_TASK_ID']}"
+        path = REPOSITORY / "logs" / name
+    check_value("the experiment directory", str(path))
+    return path
 
 
 def read_file(environment: Mapping[str, str], name: str) -> Path:
@@ -38,7 +42,7 @@ def read_file(environment: Mapping[str, str], name: str) -> Path:
     Raises:
       UserError: It is not set, or there is no such file.
     """
-    value = environment.get(name)
+    value = _read_text(environment, name)
     if not value:
         raise UserError(f"{name} is not set; set it in the variables file")
     path = resolve_path(value)
@@ -59,6 +63,12 @@ def read_port(environment: Mapping[str, str]) -> int | None:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise UserError(f"SAC_REVERB_PORT={text!r} must be a port, 1-65535, or auto")
     return int(text)
+
+
+def _read_text(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "")
+    check_value(name, value)
+    return value
 
 
 def _read_number(environment: Mapping[str, str], name: str) -> int | None:

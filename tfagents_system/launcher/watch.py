@@ -17,7 +17,10 @@ from tfagents_system.experiment.progress import (
 from tfagents_system.experiment.status_file import Phase
 from tfagents_system.host.process_tree import reap
 from tfagents_system.launcher import daemontools, wording
+from tfagents_system.launcher.console import say
 from tfagents_system.launcher.crash_limit import CrashLimit
+from tfagents_system.launcher.run_locks import RunLocks
+from tfagents_system.launcher.run_processes import RunProcesses
 
 POLL_SECS = 1.0
 # Between two lines where the output is no terminal.
@@ -44,46 +47,52 @@ class Watch:
         self._shown_at = 0.0
         self._is_terminal = sys.stdout.isatty()
 
-    def poll(self) -> None:
+    def poll(self) -> bool:
         """Looks once: shows the live line and every restart.
+
+        Returns:
+          Whether any service was restarted since the last time.
 
         Raises:
           UserError: A service failed too often without progress in between.
         """
         progress = read_progress(self._experiment, list(self._limits))
+        has_restarts = False
         for name, limit in self._limits.items():
             limit.notice_progress()
             if limit.notice_restarts():
+                has_restarts = True
                 self._show_restart(name, limit)
         self._show_problem(progress)
         self._show_stall(progress)
         self._show(progress)
+        return has_restarts
 
     def end_line(self) -> None:
         """Ends the live line; call it before printing anything else."""
         if self._is_terminal and self._shown_at:
-            print(flush=True)
+            say("")
             self._shown_at = 0.0
 
     def _show_restart(self, name: str, limit: CrashLimit) -> None:
         self.end_line()
         log = self._experiment.service_log(name)
         count = limit.num_restarts
-        print(f"{name} ended and was restarted ({count} so far); its log: {log}")
+        say(f"{name} ended and was restarted ({count} so far); its log: {log}")
         try:
             limit.check()
         except Exception:
             for line in services.last_log_lines(
                 self._experiment, name, NUM_ERROR_LINES
             ):
-                print(f"  {line}")
+                say(f"  {line}")
             raise
 
     def _show_problem(self, progress: Progress) -> None:
         if progress.learner.problem != self._problem:
             self._problem = progress.learner.problem
             self.end_line()
-            print(f"error: {self._problem}" if self._problem else "Saved again.")
+            say(f"error: {self._problem}" if self._problem else "Saved again.")
 
     def _show_stall(self, progress: Progress) -> None:
         now = time.monotonic()
@@ -92,10 +101,10 @@ class Watch:
         self._stall_shown_at = now
         self.end_line()
         minutes = progress.stalled_secs / 60
-        print(f"error: no progress for {minutes:.0f} min; what each process is doing:")
+        say(f"error: no progress for {minutes:.0f} min; what each process is doing:")
         for name in self._limits:
             doing = status_file.read_service(self._experiment, name).describe()
-            print(f"  {name}: {doing}; log: {self._experiment.service_log(name)}")
+            say(f"  {name}: {doing}; log: {self._experiment.service_log(name)}")
 
     def _show(self, progress: Progress) -> None:
         now = time.monotonic()
@@ -103,10 +112,10 @@ class Watch:
         line = wording.progress_line(progress, restarts)
         if self._is_terminal:
             width = os.get_terminal_size().columns - 1
-            print(f"\r{line[:width]:<{width}}", end="", flush=True)
+            say(f"\r{line[:width]:<{width}}", end="")
             self._shown_at = now
         elif now - self._shown_at >= QUIET_PERIOD_SECS:
-            print(line, flush=True)
+            say(line)
             self._shown_at = now
 
 
@@ -114,7 +123,8 @@ def watch_until_done(
     experiment: Experiment,
     names: Sequence[str],
     environment: Mapping[str, str],
-    lock: int,
+    locks: RunLocks,
+    run: RunProcesses,
 ) -> None:
     """Starts the services and returns when training is complete.
 
@@ -122,22 +132,25 @@ def watch_until_done(
       experiment: The experiment; its service directories are complete.
       names: Its services.
       environment: The environment of all processes.
-      lock: The locked descriptor of the run's lock.
+      locks: The run's locks.
+      run: The run's processes.
 
     Raises:
-      UserError: A service keeps failing.
+      UserError: A service keeps failing, or the directory was moved or deleted.
       StopRequested: By a signal.
     """
     watch = Watch(experiment, names)
-    svscan = daemontools.start(experiment, environment, lock)
+    svscan = daemontools.start(experiment, environment, locks.lock)
     done_at: float | None = None
     try:
         while True:
             time.sleep(POLL_SECS)
             reap()
+            locks.keep()
             if svscan.poll() is not None:  # Killed; supervise runs on without it.
-                svscan = daemontools.start(experiment, environment, lock)
-            watch.poll()
+                svscan = daemontools.start(experiment, environment, locks.lock)
+            if watch.poll():
+                run.kill_strays()
             if not experiment.done.exists():
                 continue
             done_at = done_at or time.monotonic()
@@ -146,8 +159,7 @@ def watch_until_done(
                 return
     finally:
         watch.end_line()
-        svscan.terminate()
-        svscan.wait()
+        daemontools.end(svscan)
 
 
 def have_workers_finished(experiment: Experiment, names: Sequence[str]) -> bool:
