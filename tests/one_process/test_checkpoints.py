@@ -12,6 +12,8 @@ from tests.agents import trained_variables
 from tfagents_system.algorithm.specs import Specs
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.errors import NotSaved, UserError
+from tfagents_system.experiment import identity
+from tfagents_system.experiment.directory import Experiment
 from tfagents_system.learning.build import build_agent
 from tfagents_system.one_process import checkpoints
 from tfagents_system.one_process.checkpoints import Checkpoints
@@ -24,11 +26,11 @@ KEPT = 2
 class Saved:
     """An agent, a replay, and their checkpoints."""
 
-    def __init__(self, folder: Path, params: Any, specs: Specs) -> None:
+    def __init__(self, experiment: Experiment, params: Any, specs: Specs) -> None:
         self.agent = build_agent(params, specs)
         self._codec = RowCodec(specs)
         self.buffer = RingBuffer(self._codec, CAPACITY)
-        self.checkpoints = Checkpoints(folder, self.agent, self.buffer, KEPT)
+        self.checkpoints = Checkpoints(experiment, self.agent, self.buffer, KEPT)
 
     def advance(self, num_rows: int) -> None:
         """Adds rows and changes the agent."""
@@ -50,12 +52,21 @@ def first_rows(buffer: RingBuffer) -> list[float]:
 
 
 @pytest.fixture
+def logdir(tmp_path: Path) -> Path:
+    """Returns a log directory in which a training has begun."""
+    experiment = Experiment(tmp_path / "runs")
+    experiment.make()
+    identity.claim(experiment, identity.Mode.ONE_PROCESS)
+    return experiment.root
+
+
+@pytest.fixture
 def make(
-    pendulum: tuple[Any, Any, Specs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pendulum: tuple[Any, Any, Specs], logdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], Saved]:
     """Returns a function that makes another agent and replay on the same folder."""
     monkeypatch.setattr(checkpoints, "ROWS_PER_FILE", 10)
-    return lambda: Saved(tmp_path, pendulum[0], pendulum[2])
+    return lambda: Saved(Experiment(logdir), pendulum[0], pendulum[2])
 
 
 @pytest.mark.parametrize("num_rows", [5, 20, 33, 57])
@@ -75,25 +86,25 @@ def test_agent_rows_and_state_come_back(
 
 
 def test_old_checkpoints_go_and_rows_are_written_once(
-    make: Callable[[], Saved], tmp_path: Path
+    make: Callable[[], Saved], logdir: Path
 ) -> None:
     saved = make()
     written: dict[str, int] = {}
     for iteration in range(1, 9):
         saved.advance(10)
         saved.save(iteration)
-        for path in (tmp_path / "replay").iterdir():
+        for path in (logdir / "replay").iterdir():
             inode = path.stat().st_ino
             assert written.setdefault(path.name, inode) == inode, "written again"
-    names = sorted(path.name for path in tmp_path.glob("ckpt-*.json"))
+    names = sorted(path.name for path in logdir.glob("ckpt-*.json"))
     assert names == ["ckpt-7.json", "ckpt-8.json"]
-    assert not list(tmp_path.glob("ckpt-6.*"))
+    assert not list(logdir.glob("ckpt-6.*"))
     # Five files of ten rows: what the older of the two still needs.
-    assert len(list((tmp_path / "replay").iterdir())) == 5
+    assert len(list((logdir / "replay").iterdir())) == 5
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
-    make: Callable[[], Saved], tmp_path: Path
+    make: Callable[[], Saved], logdir: Path
 ) -> None:
     for damaged in ("ckpt-2.index", "ckpt-2.data-00000-of-00001", "ckpt-2.json"):
         saved, restored = make(), make()
@@ -102,7 +113,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
         log_alpha = saved.agent._log_alpha.numpy()
         saved.advance(12)
         saved.save(2)
-        path = tmp_path / damaged
+        path = logdir / damaged
         path.write_bytes(path.read_bytes()[:-20])
         assert restored.checkpoints.restore() == {"iteration": 1}
         assert restored.buffer.num_added == 12
@@ -116,22 +127,22 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
 
 
 def test_rows_that_are_damaged_or_missing_count_too(
-    make: Callable[[], Saved], tmp_path: Path
+    make: Callable[[], Saved], logdir: Path
 ) -> None:
     saved = make()
     saved.advance(10)
     saved.save(1)
     saved.advance(7)
     saved.save(2)
-    (tmp_path / "replay" / "rows_000000000010_000000000017_0.npy").unlink()
+    (logdir / "replay" / "rows_000000000010_000000000017_0.npy").unlink()
     assert make().checkpoints.restore() == {"iteration": 1}
-    next((tmp_path / "replay").glob("rows_000000000000_*")).write_bytes(b"")
+    next((logdir / "replay").glob("rows_000000000000_*")).write_bytes(b"")
     with pytest.raises(UserError, match=r"all checkpoints in .* are damaged"):
         make().checkpoints.restore()
 
 
 def test_another_network_is_refused(
-    make: Callable[[], Saved], pendulum: tuple[Any, Any, Specs], tmp_path: Path
+    make: Callable[[], Saved], pendulum: tuple[Any, Any, Specs], logdir: Path
 ) -> None:
     saved = make()
     saved.advance(3)
@@ -142,14 +153,14 @@ def test_another_network_is_refused(
 
 
 def test_a_failed_save_leaves_those_before(
-    make: Callable[[], Saved], tmp_path: Path
+    make: Callable[[], Saved], logdir: Path
 ) -> None:
     saved = make()
     saved.advance(10)
     saved.save(1)
     saved.advance(10)
     # Where a file should be there is a folder.
-    (tmp_path / "replay" / ".rows_000000000010_000000000020_0.npy").mkdir()
+    (logdir / "replay" / ".rows_000000000010_000000000020_0.npy").mkdir()
     with pytest.raises(NotSaved):
         saved.save(2)
     restored = make()

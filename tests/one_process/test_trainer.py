@@ -17,6 +17,7 @@ from tests.learning.helpers import trained_weights
 from tfagents_system.algorithm.specs import read_specs
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.environments import hooks
+from tfagents_system.experiment import identity
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.learning.build import build_agent
 from tfagents_system.one_process.flags import Loop
@@ -41,6 +42,9 @@ def make(load: Any, tmp_path: Path) -> Iterator[Callable[..., Trainer]]:
     """Yields a function that makes a trainer of Pendulum, with what it overrides."""
     trainers: list[Trainer] = []
     params = load(horizon=200)
+    experiment = Experiment(tmp_path / "runs")
+    experiment.make()
+    identity.claim(experiment, identity.Mode.ONE_PROCESS)
 
     def make_trainer(
         trainer_class: type[Trainer] = Trainer,
@@ -59,7 +63,7 @@ def make(load: Any, tmp_path: Path) -> Iterator[Callable[..., Trainer]]:
             agent,
             (env, hooks.make_eval_env(params, 0, 1, env)),
             RowCodec.of(params, specs),
-            Experiment(tmp_path / "runs"),
+            experiment,
             Loop(**{**LOOP, **loop}),
             stop,
         )
