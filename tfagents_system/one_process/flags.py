@@ -116,7 +116,13 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[Path, dict[str, Any]]
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
-    parser.add_argument("--logdir", type=Path, required=True, help="log directory")
+    parser.add_argument(
+        "--logdir",
+        type=Path,
+        required=True,
+        help="log directory; its params.py, if "
+        "it has one, is run unless --params names another",
+    )
     for name, flag in FLAGS.items():
         default = "" if flag.default is None else f" (default: {flag.default})"
         parser.add_argument(
