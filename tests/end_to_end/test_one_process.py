@@ -34,7 +34,7 @@ FLAGS = (
     "--iterations 900"
 )
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 def start(
@@ -230,37 +230,51 @@ def test_a_full_disk_costs_checkpoints_and_no_training(tmp_path: Path) -> None:
             ["unshare", namespace, "sh", "-c", mount, "sh"],
             stderr,
         )
+    try:
+        seen = Path(f"/proc/{process.pid}/root{mounted}")
+        wait_for((seen / "runs" / "ckpt-300.json").exists, "a checkpoint")
+        with opened(seen) as disk:  # It stays as long as it is open.
+            fill_and_free(disk, printed)
+            process.send_signal(signal.SIGINT)
+            finish(process, 130)
+            check_disk(disk)
+    finally:
+        process.kill()
+        process.wait()
+    said = printed.read_text()
+    message = rf"error: no checkpoint: .*; 0\.0 MB free on the disk of {mounted}/runs\n"
+    assert re.search(message, said)
+    assert "Traceback" not in said
+
+
+def fill_and_free(disk: Path, printed: Path) -> None:
+    """Fills the disk for some checkpoints, and waits for those that come after."""
 
     def num_errors() -> int:
         return printed.read_text().count("error: no checkpoint: ")
 
-    seen = Path(f"/proc/{process.pid}/root{mounted}")
-    wait_for((seen / "runs" / "ckpt-300.json").exists, "a checkpoint")
-    with opened(seen) as disk:  # It stays as long as it is open.
-        logdir = disk / "runs"
-        filler = fill(disk)
-        wait_for(lambda: num_errors() >= 2, "checkpoints that find no room")
-        assert process.poll() is None
-        message = (
-            rf"error: no checkpoint: .*; 0\.0 MB free on the disk of {mounted}/runs"
-        )
-        assert re.search(message, printed.read_text())
-        before = newest_checkpoint(logdir)
-        filler.unlink()
-        # The checkpoints of before make room for these.
-        wait_for(lambda: newest_checkpoint(logdir) > before + 600, "more checkpoints")
-        process.send_signal(signal.SIGINT)
-        finish(process, 130)
-        assert "Traceback" not in printed.read_text()
-        newest = newest_checkpoint(logdir)
-        manifest = json.loads((logdir / f"ckpt-{newest}.json").read_bytes())
-        assert manifest["rows"] == [0, newest]
-        for name, expected in manifest["files"].items():
-            assert list(files.fingerprint(logdir / name)) == expected
-        # Two checkpoints of three files each, and no leftover of those that failed.
-        assert len(list(logdir.glob("*ckpt-*"))) == 6
-        space = shutil.disk_usage(disk)
-        assert space.used < space.total / 2
+    filler = fill(disk)
+    wait_for(lambda: num_errors() >= 2, "checkpoints that find no room")
+    before = newest_checkpoint(disk / "runs")
+    filler.unlink()
+    # The checkpoints of before make room for these.
+    wait_for(
+        lambda: newest_checkpoint(disk / "runs") > before + 600, "more checkpoints"
+    )
+
+
+def check_disk(disk: Path) -> None:
+    """Checks that the newest checkpoint is complete, and that there is no leftover."""
+    logdir = disk / "runs"
+    newest = newest_checkpoint(logdir)
+    manifest = json.loads((logdir / f"ckpt-{newest}.json").read_bytes())
+    assert manifest["rows"] == [0, newest]
+    for name, expected in manifest["files"].items():
+        assert list(files.fingerprint(logdir / name)) == expected
+    # Two checkpoints of three files each.
+    assert len(list(logdir.glob("*ckpt-*"))) == 6
+    space = shutil.disk_usage(disk)
+    assert space.used < space.total / 2
 
 
 @contextlib.contextmanager
