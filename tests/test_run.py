@@ -36,6 +36,29 @@ def test_missing_experiment_or_checkpoint_is_one_line(
     assert "Traceback" not in result.stderr
 
 
+def test_a_named_params_file_is_run_and_not_that_of_the_directory(
+    write_files: WriteFiles, tmp_path: Path
+) -> None:
+    def leave(path: Path) -> Path:
+        """Writes a params file; returns the mark that it leaves when it is run."""
+        mark = tmp_path / f"{path.name}_was_run"
+        path.write_text(f"open({str(mark)!r}, 'w')\n")
+        return mark
+
+    params, config = write_files()
+    exp_dir = tmp_path / "experiment"
+    (exp_dir / "policies/checkpoints/policy_checkpoint_0000000001").mkdir(parents=True)
+    named, in_directory = leave(params), leave(exp_dir / "params.py")
+    arguments = ("--exp_dir", exp_dir, "--config", config)
+    result = evaluate(*arguments, "--params", params)
+    assert f"{params} has no class TrainParams" in result.stderr
+    assert named.exists()
+    assert not in_directory.exists()
+    result = evaluate(*arguments)
+    assert f"{exp_dir / 'params.py'} has no class TrainParams" in result.stderr
+    assert in_directory.exists()
+
+
 @pytest.mark.parametrize(
     "arguments", [["--num_episodes", "0"], ["--seed", "-1"], ["--num_episodes", "x"]]
 )

@@ -38,7 +38,9 @@ def parse_args() -> argparse.Namespace:
         "--exp_dir", required=True, help="experiment directory, e.g. logs/minitaur"
     )
     parser.add_argument(
-        "--params", help="params file (default: the experiment's snapshot)"
+        "--params",
+        help="params file; without it the params.py of --exp_dir is run, so be sure "
+        "whose directory that is",
     )
     parser.add_argument(
         "--config", help="JSON config (default: the experiment's snapshot)"

@@ -8,6 +8,7 @@ Needs neither Reverb nor daemontools. One iteration is one env step and, after
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 
@@ -31,7 +32,8 @@ def _train() -> int:
 
     if training.train(logdir, given):
         return 0
-    print("Stopped. The same command resumes.", file=sys.stderr)
+    with contextlib.suppress(OSError):  # A full disk, or nobody who reads.
+        print("Stopped. The same command resumes.", file=sys.stderr)
     return 130
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -16,6 +21,7 @@ import tensorflow as tf
 from tests.conftest import REPOSITORY
 from tests.end_to_end import harness
 from tests.end_to_end.harness import read_scalars, wait_for
+from tfagents_system.host import files
 
 # Reverb cannot be imported.
 COMMAND = (
@@ -28,18 +34,23 @@ FLAGS = (
     "--iterations 900"
 )
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
-def start(logdir: Path, flags: str = "") -> subprocess.Popen[str]:
-    """Starts a training."""
+def start(
+    logdir: Path,
+    flags: str = "",
+    before: Sequence[str] = (),
+    stderr: int | IO[bytes] = subprocess.PIPE,
+) -> subprocess.Popen[str]:
+    """Starts a training; `before` are the words of a command that runs it."""
     command = [sys.executable, "-c", COMMAND, "--logdir", str(logdir), *flags.split()]
     return subprocess.Popen(
-        command,
+        [*before, *command],
         cwd=REPOSITORY,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 
@@ -49,7 +60,7 @@ def finish(process: subprocess.Popen[str], code: int = 0) -> str:
     output, errors = process.communicate(timeout=200)
     assert process.returncode == code, errors
     assert output == ""
-    return errors
+    return errors or ""
 
 
 def read_state(logdir: Path, iteration: int) -> dict[str, Any]:
@@ -61,8 +72,8 @@ def read_state(logdir: Path, iteration: int) -> dict[str, Any]:
         if not name.startswith("_")
     }
     manifest = json.loads(Path(f"{path}.json").read_bytes())
-    files = [name for name in manifest["files"] if name.startswith("replay")]
-    state["rows"] = np.concatenate([np.load(logdir / name) for name in files])
+    names = [name for name in manifest["files"] if name.startswith("replay")]
+    state["rows"] = np.concatenate([np.load(logdir / name) for name in names])
     state["random state"] = np.array(json.dumps(manifest["state"]))
     return state
 
@@ -139,16 +150,138 @@ def check_evaluation(logdir: Path) -> None:
 def check_stop(logdir: Path) -> None:
     assert "already complete" in finish(start(logdir))
     process = start(logdir, "--iterations 1000000 --log_interval 50")
-    folder = logdir / "ckpt-1200.json"
-    wait_for(folder.exists, "more iterations")
+    wait_for((logdir / "ckpt-1200.json").exists, "more iterations")
     # One directory, one training.
-    assert "another training runs in" in finish(start(logdir), 2)
+    message = f"another training runs in {logdir} (pid {process.pid})"
+    assert message in finish(start(logdir), 2)
+    # It ends where it lost its directory, and makes no other.
+    moved = logdir.rename(logdir.with_name("moved"))
+    errors = finish(process, 2).splitlines()
+    assert errors[-1].startswith(f"error: {logdir} was moved or deleted")
+    assert not logdir.exists()
+    process = start(moved)
+    assert process.stderr is not None
+    resumed = process.stderr.readline()
+    assert resumed.startswith("resumed at iteration ")
     process.terminate()
-    assert finish(process, 130).endswith("Stopped. The same command resumes.\n")
-    newest = max(int(path.stem[5:]) for path in logdir.glob("ckpt-*.json"))
-    assert newest > 1200
-    process = start(logdir)
+    assert finish(process, 130).endswith(
+        "\nStopping after this iteration, with a checkpoint.\n"
+        "Stopped. The same command resumes.\n"
+    )
+    newest = newest_checkpoint(moved)
+    process = start(moved)
     assert process.stderr is not None
     assert process.stderr.readline() == f"resumed at iteration {newest:,}\n"
     process.send_signal(signal.SIGINT)
     finish(process, 130)
+
+
+SLOW_PARAMS = """
+import pathlib
+import time
+
+from tfagents_system.one_process.params import FlagParams
+
+
+class TrainParams(FlagParams):
+    def env_ctor(self, seed=None, *args, **kwargs):
+        pathlib.Path(self.env_config["mark"]).touch()
+        time.sleep(600)
+"""
+
+
+def test_ctrl_c_while_it_is_set_up_ends_it_quietly(tmp_path: Path) -> None:
+    params, mark = tmp_path / "slow.py", tmp_path / "mark"
+    params.write_text(SLOW_PARAMS)
+    process = start(tmp_path / "runs", f"{FLAGS} --params {params} --mark {mark}")
+    wait_for(mark.exists, "the environment")
+    process.send_signal(signal.SIGINT)
+    assert finish(process, 130) == ""
+    assert not (tmp_path / "runs").exists()
+
+
+def fill(disk: Path) -> Path:
+    """Writes a file until a disk is full; returns it."""
+    filler = disk / "filler"
+    with (
+        contextlib.suppress(OSError),
+        filler.open("wb", buffering=0) as file,
+    ):
+        while True:
+            file.write(bytes(4096))
+    return filler
+
+
+def newest_checkpoint(logdir: Path) -> int:
+    """Returns the iteration of the newest checkpoint, 0 if there is none."""
+    return max((int(path.stem[5:]) for path in logdir.glob("ckpt-*.json")), default=0)
+
+
+def test_a_full_disk_costs_checkpoints_and_no_training(tmp_path: Path) -> None:
+    mounted, printed = tmp_path / "disk", tmp_path / "printed"
+    mounted.mkdir()
+    # A disk of its own, in a namespace that ends with the process.
+    mount = f'mount -t tmpfs -o size=24m tmpfs {mounted} && exec "$@"'
+    namespace = "-m" if os.geteuid() == 0 else "-rm"
+    with printed.open("wb") as stderr:
+        process = start(
+            mounted / "runs",
+            f"{FLAGS} --iterations 1000000 --max_to_keep 2",
+            ["unshare", namespace, "sh", "-c", mount, "sh"],
+            stderr,
+        )
+    try:
+        seen = Path(f"/proc/{process.pid}/root{mounted}")
+        wait_for((seen / "runs" / "ckpt-300.json").exists, "a checkpoint")
+        with opened(seen) as disk:  # It stays as long as it is open.
+            fill_and_free(disk, printed)
+            process.send_signal(signal.SIGINT)
+            finish(process, 130)
+            check_disk(disk)
+    finally:
+        process.kill()
+        process.wait()
+    said = printed.read_text()
+    message = rf"error: no checkpoint: .*; 0\.0 MB free on the disk of {mounted}/runs\n"
+    assert re.search(message, said)
+    assert "Traceback" not in said
+
+
+def fill_and_free(disk: Path, printed: Path) -> None:
+    """Fills the disk for some checkpoints, and waits for those that come after."""
+
+    def num_errors() -> int:
+        return printed.read_text().count("error: no checkpoint: ")
+
+    filler = fill(disk)
+    wait_for(lambda: num_errors() >= 2, "checkpoints that find no room")
+    before = newest_checkpoint(disk / "runs")
+    filler.unlink()
+    # The checkpoints of before make room for these.
+    wait_for(
+        lambda: newest_checkpoint(disk / "runs") > before + 600, "more checkpoints"
+    )
+
+
+def check_disk(disk: Path) -> None:
+    """Checks that the newest checkpoint is complete, and that there is no leftover."""
+    logdir = disk / "runs"
+    newest = newest_checkpoint(logdir)
+    manifest = json.loads((logdir / f"ckpt-{newest}.json").read_bytes())
+    assert manifest["rows"] == [0, newest]
+    for name, expected in manifest["files"].items():
+        assert list(files.fingerprint(logdir / name)) == expected
+    # Two checkpoints of three files each.
+    assert len(list(logdir.glob("*ckpt-*"))) == 6
+    space = shutil.disk_usage(disk)
+    assert space.used < space.total / 2
+
+
+@contextlib.contextmanager
+def opened(folder: Path) -> Iterator[Path]:
+    """Opens a folder; yields a path that leads to it as long as it is open."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)

@@ -78,17 +78,22 @@ def test_values_out_of_range_are_refused(
     assert line.split()[0] in capsys.readouterr().err
 
 
-def test_a_resumed_training_keeps_its_flags() -> None:
-    saved = flags.complete({"tau": 0.1, "mine": 1}, {}, DEFAULTS)
-    assert (saved["tau"], saved["discount"]) == (0.1, 0.99)
-    more = flags.complete({"iterations": 7, "log_interval": 3}, saved, DEFAULTS)
-    assert more == {**saved, "iterations": 7, "log_interval": 3}
-    assert flags.complete({"tau": 0.1, "mine": 1}, saved, DEFAULTS) == saved
+def test_some_flags_may_change() -> None:
+    saved = {**DEFAULTS, "mine": 1, "params": "/before/p.py", "config": "/before/c"}
+    flags.refuse_changes({"iterations": 7, "log_interval": 3, "mine": 1}, saved)
+    flags.refuse_changes({"params": "/now/p.py", "config": "/now/c"}, saved)
 
 
 @pytest.mark.parametrize("changed", [{"tau": 0.2}, {"mine": 2}, {"seed": 5}])
 def test_what_cannot_change_is_refused_by_name(changed: dict[str, Any]) -> None:
     saved = {**DEFAULTS, "mine": 1}
-    (name,) = changed
-    with pytest.raises(UserError, match=f"--{name} is .* begun with"):
-        flags.complete(changed, saved, DEFAULTS)
+    ((name, value),) = changed.items()
+    message = f"^--{name} is {value}, but .* begun with {saved[name]}; leave it out"
+    with pytest.raises(UserError, match=message):
+        flags.refuse_changes(changed, saved)
+
+
+@pytest.mark.parametrize("name", ["params", "config", "my_flag"])
+def test_what_a_training_was_begun_without_cannot_come_later(name: str) -> None:
+    with pytest.raises(UserError, match=f"^--{name} is new, but .* without it"):
+        flags.refuse_changes({name: "new"}, DEFAULTS)

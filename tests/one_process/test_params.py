@@ -18,7 +18,7 @@ def params_of(line: str, **config: Any) -> FlagParams:
     """Returns the params of a command line."""
     _, given = flags.parse(["--logdir", "runs", *line.split()])
     defaults = {name: flag.default for name, flag in flags.FLAGS.items()}
-    kwargs = flags.complete(given, {}, defaults)
+    kwargs = {**defaults, **given}
     return make_params(FlagParams, REPOSITORY / "params.py", {**config, **kwargs})
 
 

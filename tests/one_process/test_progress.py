@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import re
 import sys
@@ -47,3 +48,19 @@ def test_without_an_update_close_does_nothing(
 ) -> None:
     Progress(100).close()
     assert capsys.readouterr().err == ""
+
+
+class FullDisk(Terminal):
+    """A terminal's output that goes to a full disk."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_cannot_be_shown_ends_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", FullDisk())
+    progress = Progress(100)
+    progress.print("a line")
+    progress.update(10)
+    progress.update(20, episode_return=-3.0)
+    progress.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import threading
 from collections.abc import Iterator
@@ -17,8 +18,11 @@ from tests.learning.helpers import trained_weights
 from tfagents_system.algorithm.specs import read_specs
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.environments import hooks
+from tfagents_system.errors import UserError
+from tfagents_system.experiment import identity
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.learning.build import build_agent
+from tfagents_system.one_process import trainer as trainer_module
 from tfagents_system.one_process.flags import Loop
 from tfagents_system.one_process.trainer import Trainer
 from tfagents_system.settings.hyperparameters import Execution
@@ -41,11 +45,15 @@ def make(load: Any, tmp_path: Path) -> Iterator[Callable[..., Trainer]]:
     """Yields a function that makes a trainer of Pendulum, with what it overrides."""
     trainers: list[Trainer] = []
     params = load(horizon=200)
+    experiment = Experiment(tmp_path / "runs")
+    experiment.make()
+    identity.claim(experiment, identity.Mode.ONE_PROCESS)
 
     def make_trainer(
         trainer_class: type[Trainer] = Trainer,
         n_step_returns: int = 1,
         stop: threading.Event | None = None,
+        check_place: Callable[[], None] = lambda: None,
         **loop: int,
     ) -> Trainer:
         params.n_step_returns = n_step_returns
@@ -59,9 +67,10 @@ def make(load: Any, tmp_path: Path) -> Iterator[Callable[..., Trainer]]:
             agent,
             (env, hooks.make_eval_env(params, 0, 1, env)),
             RowCodec.of(params, specs),
-            Experiment(tmp_path / "runs"),
+            experiment,
             Loop(**{**LOOP, **loop}),
             stop,
+            check_place=check_place,
         )
         trainers.append(trainer)
         return trainer
@@ -112,6 +121,69 @@ def test_a_restored_training_goes_on_as_the_one_that_was_saved(
         np.testing.assert_array_equal(one, other)
 
 
+def watch_actors(trainer: Trainer) -> list[str]:
+    """Returns the names of the policies that act, one for each env step to come."""
+    actors: list[str] = []
+
+    def watch(name: str) -> None:
+        policy = getattr(trainer, name)
+        act = policy.act
+
+        def watched(time_step: Any) -> Any:
+            actors.append(name)
+            return act(time_step)
+
+        policy.act = watched
+
+    for name in ("random_policy", "policy", "greedy_policy"):
+        watch(name)
+    return actors
+
+
+def test_actions_are_random_in_the_warm_up_and_the_policys_after_it(
+    make: Callable[..., Trainer],
+) -> None:
+    trainer = make()
+    actors = watch_actors(trainer)
+    iterate(trainer, WARM_UP_STEPS + 3)
+    assert actors == ["random_policy"] * WARM_UP_STEPS + ["policy"] * 3
+    actors.clear()
+    trainer.evaluate()
+    assert set(actors) == {"greedy_policy"}
+
+
+def test_the_policy_explores_and_follows_the_weights(
+    make: Callable[..., Trainer],
+) -> None:
+    trainer = make(warm_up_steps=0)
+    iterate(trainer, 3)
+    trainer.finish_learning()
+    time_step = trainer.eval_env.reset()
+    explored = {float(trainer.policy.act(time_step)[0]) for _ in range(9)}
+    greedy = {float(trainer.greedy_policy.act(time_step)[0]) for _ in range(9)}
+    assert (len(explored), len(greedy)) == (9, 1)
+    batched = tf.nest.map_structure(lambda array: np.asarray(array)[None], time_step)
+    mode = trainer.agent.policy.distribution(batched).action.mode()
+    assert greedy.pop() == pytest.approx(float(mode[0, 0]), abs=1e-4)
+
+
+def test_an_episode_begins_at_the_iteration_of_its_train_step(
+    make: Callable[..., Trainer],
+) -> None:
+    begun: list[int] = []
+    trainer = make(warm_up_steps=0, checkpoint_interval=4)
+    trainer.params.num_steps_per_iter = 2
+    begin = trainer.collector.begin_episode
+
+    def begin_episode(policy: Any, iteration: int, rng: Any) -> None:
+        begun.append(iteration)
+        begin(policy, iteration, rng)
+
+    trainer.collector.begin_episode = begin_episode  # type: ignore[method-assign]
+    iterate(trainer, 9)
+    assert begun == [0, 2, 4]  # After 0, 4 and 8 gradient steps.
+
+
 def test_n_step_returns_reach_the_replay(make: Callable[..., Trainer]) -> None:
     trainer = make(n_step_returns=3)
     iterate(trainer, 4)
@@ -136,6 +208,11 @@ def test_an_evaluation_is_logged_and_changes_nothing(
     scalars = read_scalars(tmp_path / "runs" / "train" / "sac")
     assert {"Losses/critic_loss", "Losses/alpha", "Q/critic_1"} <= scalars.keys()
     assert scalars["Metrics_vs_env_step/replay_size"] == [(7, 7.0)]
+    # The same weights at the same iteration: the same episodes.
+    trainer.evaluate()
+    again = read_scalars(tmp_path / "runs" / "eval" / "sac")
+    (_, first), (_, second) = again["Metrics/return"]
+    assert first == second
 
 
 def test_a_full_disk_costs_a_checkpoint_and_not_the_training(
@@ -145,20 +222,120 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_training(
     iterate(trainer, 2)
     trainer.save()
     iterate(trainer, 2)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-    try:
-        trainer.save()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with full_disk():
+        assert not trainer.save()
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: no checkpoint: ")
+    assert line.endswith(f" MB free on the disk of {tmp_path / 'runs'}")
     restored = make()
     assert restored.restore()
     assert restored.iteration == 2
     iterate(trainer, 2)
     trainer.save()
     assert (tmp_path / "runs" / "ckpt-6.json").exists()
+
+
+def test_what_is_not_finite_is_not_saved(
+    make: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    trainer = make()
+    iterate(trainer, WARM_UP_STEPS + 1)
+    trainer.finish_learning()
+    trainer.agent._log_alpha.assign(np.nan)
+    with pytest.raises(UserError, match="NaN or infin"):
+        trainer.save()
+    assert not list((tmp_path / "runs").glob("ckpt-*"))
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """Lets no file grow beyond 100 bytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+class Ending(Trainer):
+    """Ends on a full disk, and says what it says to a test."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lines: list[str] = []
+        self.on_retry: Callable[[], None] = lambda: None
+        self.progress.print = self.hear  # type: ignore[method-assign]
+
+    def hear(self, line: str) -> None:
+        self.lines.append(line)
+        if line.startswith("trying again"):
+            self.on_retry()
+
+
+def test_the_end_is_saved_once_the_disk_has_room(
+    make: Callable[..., Trainer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer_module, "SAVE_RETRY_SECS", 0.01)
+    # The end is at a checkpoint of its own, which fails first.
+    trainer = make(Ending, iterations=2, checkpoint_interval=2)
+    assert isinstance(trainer, Ending)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(full_disk())
+        trainer.on_retry = stack.close
+        trainer.run()
+    errors = [line for line in trainer.lines if line.startswith("error: ")]
+    # SavedModels at the start, the checkpoint, and the first try at the end.
+    assert len(errors) == 3
+    assert not trainer.has_given_up
+    assert (tmp_path / "runs" / "ckpt-2.json").exists()
+    policies = tmp_path / "runs" / "policies"
+    assert (policies / "greedy_policy" / "saved_model.pb").is_file()
+
+
+def test_a_signal_gives_up_the_end_on_a_full_disk(
+    make: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make(Ending, iterations=2)
+    assert isinstance(trainer, Ending)
+    trainer.on_retry = trainer.stop.set
+    with full_disk():
+        trainer.run()
+    assert trainer.has_given_up
+    assert trainer.lines[-1] == "trying again in 10 s; Ctrl-C gives it up"
+
+
+def test_a_checkpoint_that_is_there_is_not_written_over(
+    make: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    trainer = make()
+    iterate(trainer, 2)
+    assert trainer.save()
+    index = tmp_path / "runs" / "ckpt-2.index"
+    inode = index.stat().st_ino
+    restored = make()
+    assert restored.restore()
+    for again in (trainer, restored):
+        assert again.save()
+    assert index.stat().st_ino == inode
+
+
+def test_a_place_that_is_lost_ends_it_before_anything_is_written(
+    make: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    root = tmp_path / "runs"
+
+    def check_place() -> None:
+        if not root.exists():
+            raise UserError("moved")
+
+    trainer = make(check_place=check_place)
+    iterate(trainer, 2)
+    root.rename(tmp_path / "moved")
+    for write in (trainer.iterate, trainer.save, trainer.run):
+        with pytest.raises(UserError, match="moved"):
+            write()
+    assert not root.exists()
 
 
 class Stopping(Trainer):

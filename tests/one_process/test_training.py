@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import context
 from threadpoolctl import threadpool_info
 
 from tests.conftest import PENDULUM_PARAMS, REPOSITORY
@@ -20,6 +21,7 @@ from tests.end_to_end.harness import read_scalars
 from tests.test_docs import code_blocks
 from tfagents_system.algorithm import sac
 from tfagents_system.errors import UserError
+from tfagents_system.learning import rehearsal
 from tfagents_system.one_process import training
 from tfagents_system.one_process.trainer import Trainer
 from tfagents_system.train_params_base import TrainParamsBase
@@ -240,14 +242,17 @@ def test_snapshots_count_and_not_the_originals(
     assert notes == []
     assert (resumed.env_config["my_flag"], resumed.env_config["horizon"]) == (3, 200)
 
+    # Of two JSONs the snapshot counts; of two params files the one that is named.
     edit_discount(params, 0.5)
     edit_config(config, target_update_tau=0.5)
     resumed, notes = resume()
-    assert (resumed.discount, resumed.target_update_tau) == (0.9, 0.25)
+    assert (resumed.discount, resumed.target_update_tau) == (0.5, 0.25)
     assert [note.split()[:4] for note in notes] == [
-        ["note:", str(original), "differs", "from"] for original in (params, config)
+        ["note:", str(original), "differs", "from"] for original in (config, params)
     ]
 
+    # Where none is named, that of the directory counts.
+    del given["params"], given["config"]
     edit_discount(runs / "params.py", 0.75)
     edit_config(
         runs / "config.json",
@@ -324,6 +329,59 @@ def test_a_dead_environment_says_which_one_works(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"Ant-v2 needs mujoco-py.* use Ant-v5"):
         training.train(tmp_path / "runs", {"env": "Ant-v2"})
     assert not (tmp_path / "runs").exists()
+
+
+EXITING_PARAMS = """
+import sys
+from tf_agents.environments import suite_gym
+from tfagents_system.one_process.params import FlagParams
+
+
+class TrainParams(FlagParams):
+    def env_ctor(self, seed=None, *args, **kwargs):
+        env = suite_gym.load("Pendulum-v1")
+        env.step = lambda action: sys.exit(0)
+        return env
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [("import sys\n\nsys.exit()", 3), ("raise SystemExit(0)", 1), (EXITING_PARAMS, 10)],
+    ids=["import", "raise", "step"],
+)
+def test_a_params_file_that_ends_python_is_one_line(
+    code: str, line: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "exiting.py"
+    path.write_text(code)
+    with pytest.raises(UserError, match=f"{path}:{line} ended Python") as error:
+        training.train(tmp_path / "runs", {**SHORT, "params": str(path)})
+    assert "\n" not in str(error.value)
+
+
+def test_a_training_leaves_no_global_seed_behind(tmp_path: Path) -> None:
+    assert not training.train(tmp_path, SHORT, Idle)
+    # It would be baked into whatever policy is exported later.
+    assert context.global_seed() is None
+
+
+def test_a_directory_that_was_taken_meanwhile_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = '{"env": "Ant-v5"}'
+    rehearse = rehearsal.rehearse
+
+    def rehearse_slowly(*args: Any) -> Any:
+        rehearsed = rehearse(*args)
+        (tmp_path / "kwargs.json").write_text(others)
+        return rehearsed
+
+    monkeypatch.setattr(rehearsal, "rehearse", rehearse_slowly)
+    with pytest.raises(UserError, match="another training began in"):
+        training.train(tmp_path, SHORT)
+    assert (tmp_path / "kwargs.json").read_text() == others
+    assert not (tmp_path / "params.py").exists()
 
 
 class Terminal(io.StringIO):

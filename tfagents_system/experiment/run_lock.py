@@ -11,11 +11,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from tfagents_system.errors import UserError
 from tfagents_system.experiment.directory import Experiment
+
+# How long scripts/status.sh, for example, may hold a lock: `is_running`.
+LOOK_SECS = 1.0
 
 
 @contextlib.contextmanager
@@ -34,6 +38,16 @@ def try_lock(descriptor: int) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    return True
+
+
+def try_lock_for_a_moment(descriptor: int) -> bool:
+    """As `try_lock`, but bears with whoever only looks whether the lock is free."""
+    deadline = time.monotonic() + LOOK_SECS
+    while not try_lock(descriptor):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
     return True
 
 

@@ -51,9 +51,7 @@ RATE = _number(float, 1e-30)
 
 #: Of the agent and its environment: `FlagParams` reads these.
 AGENT_FLAGS = {
-    "env": Flag(
-        str, "Pendulum-v1", "name of the environment, as `loaders.load` has it"
-    ),
+    "env": Flag(str, None, "name of the environment, as `loaders.load` has it"),
     "policy_lr": Flag(RATE, 3e-4, "learning rate of the policy"),
     "q_lr": Flag(RATE, 3e-4, "learning rate of the Q functions"),
     "alpha_lr": Flag(RATE, 3e-4, "learning rate of the temperature alpha"),
@@ -118,7 +116,13 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[Path, dict[str, Any]]
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
-    parser.add_argument("--logdir", type=Path, required=True, help="log directory")
+    parser.add_argument(
+        "--logdir",
+        type=Path,
+        required=True,
+        help="log directory; its params.py, if "
+        "it has one, is run unless --params names another",
+    )
     for name, flag in FLAGS.items():
         default = "" if flag.default is None else f" (default: {flag.default})"
         parser.add_argument(
@@ -161,28 +165,27 @@ def _read_value(text: str) -> Any:
         return text
 
 
-def complete(
-    given: dict[str, Any], saved: dict[str, Any], defaults: dict[str, Any]
-) -> dict[str, Any]:
-    """Completes the flags that were given.
+def refuse_changes(given: dict[str, Any], saved: dict[str, Any]) -> None:
+    """Refuses flags that differ from those a training was begun with.
 
     Args:
       given: From the command line.
-      saved: kwargs.json of a training that is resumed, or nothing.
-      defaults: For what neither has.
-
-    Returns:
-      All flags, by name.
+      saved: kwargs.json of the training that is resumed.
 
     Raises:
-      UserError: One was given that the training was begun with otherwise, and that
-        cannot change.
+      UserError: One of them cannot change.
     """
     for name, value in given.items():
-        is_fixed = name not in FLAGS or FLAGS[name].is_fixed
-        if saved and is_fixed and saved.get(name) != value:
+        if name not in saved:
+            before, is_changed = "without it", True
+        else:
+            before = f"with {saved[name]}"
+            # A file may move; what is in it counts.
+            is_file = name in ("params", "config")
+            is_fixed = name not in FLAGS or FLAGS[name].is_fixed
+            is_changed = is_fixed and not is_file and saved[name] != value
+        if is_changed:
             raise UserError(
-                f"--{name} is {value}, but this --logdir was begun with "
-                f"{saved.get(name)}; leave it out, or choose a new --logdir"
+                f"--{name} is {value}, but this --logdir was begun {before}; leave it "
+                "out, or choose a new --logdir"
             )
-    return {**defaults, **saved, **given}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfagents_system.environments import loaders
+from tfagents_system.errors import UserError
 from tfagents_system.train_params_base import TrainParamsBase
 
 
@@ -41,7 +42,13 @@ class FlagParams(TrainParamsBase):
         self.num_steps_per_iter = 1
 
     def env_ctor(self, seed: int | None = None, *args: Any, **kwargs: Any) -> Any:
-        """Loads the environment `--env`."""
+        """Loads the environment `--env`.
+
+        Raises:
+          UserError: It was not given.
+        """
+        if self.env_config["env"] is None:
+            raise UserError("--env is missing: env_ctor of FlagParams loads it by name")
         return loaders.load(self.env_config["env"], seed=seed)
 
     def agent_ctor(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Any
 
@@ -11,7 +12,8 @@ from tqdm import tqdm
 class Progress:
     """A bar with rate, return and time left, and lines above it; in a pipe only lines.
 
-    The bar appears with the first `update`.
+    The bar appears with the first `update`. Where nothing can be shown, on a full disk
+    or in a pipe that nobody reads, the training goes on without.
     """
 
     def __init__(self, iterations: int) -> None:
@@ -25,8 +27,9 @@ class Progress:
 
     def print(self, line: str) -> None:
         """Prints a line; tqdm keeps it apart from the bar."""
-        tqdm.write(line, file=sys.stderr)
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            tqdm.write(line, file=sys.stderr)
+            sys.stderr.flush()
 
     def update(self, iteration: int, episode_return: float | None = None) -> None:
         """Moves the bar.
@@ -35,6 +38,10 @@ class Progress:
           iteration: Iterations done.
           episode_return: Of an episode that has ended.
         """
+        with contextlib.suppress(OSError):
+            self._update(iteration, episode_return)
+
+    def _update(self, iteration: int, episode_return: float | None) -> None:
         if self._bar is None:
             self._bar = tqdm(
                 total=self._iterations,
@@ -51,4 +58,5 @@ class Progress:
     def close(self) -> None:
         """Leaves the bar as it is."""
         if self._bar is not None:
-            self._bar.close()
+            with contextlib.suppress(OSError):
+                self._bar.close()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from typing import Callable
 
 import numpy as np
+import tensorflow as tf
 from tf_agents.agents import tf_agent
 from tf_agents.environments import py_environment
 from tf_agents.policies import greedy_policy
@@ -21,6 +23,7 @@ from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.status_file import ONE_PROCESS, Status
 from tfagents_system.experiment.status_writer import StatusWriter
 from tfagents_system.experiment.summaries import RateMeter, Steps
+from tfagents_system.host import files
 from tfagents_system.learning import policy_export
 from tfagents_system.learning.training_log import Counts, TrainingLog
 from tfagents_system.one_process.background_steps import BackgroundSteps
@@ -33,6 +36,8 @@ from tfagents_system.settings.curriculum import Curriculum
 from tfagents_system.train_params_base import TrainParamsBase
 
 NO_REVERB_PORT = 0
+# Between tries to save the end of a training on a full disk.
+SAVE_RETRY_SECS = 10.0
 
 
 class Trainer:
@@ -49,6 +54,7 @@ class Trainer:
       buffer: The replay.
       stop: Ends `run` after the current iteration when it is set.
       progress: Shows how far training is.
+      has_given_up: Whether `run` was stopped before it could save its end.
     """
 
     def __init__(
@@ -60,6 +66,8 @@ class Trainer:
         experiment: Experiment,
         loop: Loop,
         stop: threading.Event | None = None,
+        *,
+        check_place: Callable[[], None] = lambda: None,
     ) -> None:
         """Compiles nothing yet.
 
@@ -71,6 +79,8 @@ class Trainer:
           experiment: The log directory.
           loop: Lengths and intervals.
           stop: Ends `run`; None: one of its own.
+          check_place: Called before anything is written: raises where the log directory
+            is no longer this training's.
         """
         env, self.eval_env = envs
         self.params, self.agent, self.loop = params, agent, loop
@@ -103,10 +113,14 @@ class Trainer:
         self._log = TrainingLog(self._logbook.train, self._count)
         self._rates = RateMeter()
         self._experiment = experiment
+        self._check_place = check_place
         self._exporter = policy_export.PolicyExporter(experiment, agent)
+        self._has_saved_models = False
         self._checkpoints = Checkpoints(
-            experiment.root, agent, self.buffer, loop.max_to_keep
+            experiment, agent, self.buffer, loop.max_to_keep
         )
+        self._saved_iteration = 0
+        self.has_given_up = False
 
     @property
     def train_step(self) -> int:
@@ -130,39 +144,81 @@ class Trainer:
         state = self._checkpoints.restore()
         if state is None:
             return False
-        self.iteration = state["iteration"]
+        self.iteration = self._saved_iteration = state["iteration"]
         self.collector.num_episodes = state["num_episodes"]
         self.rng.bit_generator.state = state["rng"]
         return True
 
-    def save(self) -> None:
-        """Writes a checkpoint; where that fails, says so and training goes on."""
+    def save(self) -> bool:
+        """Writes a checkpoint, if this iteration has none, and exports the policy.
+
+        Returns:
+          Whether all was written; where not, it says so and training goes on.
+        """
+        self._check_place()
         self.finish_learning()
         self.gradient_steps.steps.check_finite()
+        return self._attempt(self._write_checkpoint) and self._attempt(
+            self._export_policy
+        )
+
+    def _attempt(self, write: Callable[[], None]) -> bool:
+        """Writes something; where that fails, says so and returns False."""
+        try:
+            write()
+        except NotSaved as error:
+            free = files.describe_free_space(self._experiment.root)
+            self.progress.print(f"error: {error}; {free}")
+            return False
+        return True
+
+    def _write_checkpoint(self) -> None:
+        if self.iteration == self._saved_iteration:
+            return
         state = {
             "iteration": self.iteration,
             "num_episodes": self.collector.num_episodes,
             "rng": self.rng.bit_generator.state,
         }
+        self._checkpoints.save(self.iteration, state)
+        self._saved_iteration = self.iteration
+
+    def _export_policy(self) -> None:
         try:
-            self._checkpoints.save(self.iteration, state)
+            if not self._has_saved_models:
+                self._exporter.export_saved_models()
+                self._has_saved_models = True
             self._exporter.export_checkpoint()
-        except NotSaved as error:
-            self.progress.print(f"error: {error}")
-        policy_export.remove_old_checkpoints(self._experiment, self.loop.max_to_keep)
+            policy_export.remove_old_checkpoints(
+                self._experiment, self.loop.max_to_keep
+            )
+        except (OSError, tf.errors.OpError) as error:
+            raise NotSaved.because(error) from error
 
     def run(self) -> None:
         """Trains until all iterations are done or `stop` is set; saves."""
-        self._exporter.export_saved_models()
+        self._check_place()
+        self._attempt(self._export_policy)
         with contextlib.closing(self.progress):
             while self.iteration < self.loop.iterations and not self.stop.is_set():
                 self.iterate()
-        if not self._is_checkpoint():
-            self.save()
-        self._exporter.export_saved_models()
+            self._save_the_end()
+
+    def _save_the_end(self) -> None:
+        """Saves; on a full disk again and again, until it is stopped."""
+        self._has_saved_models = False  # They are of the beginning.
+        while not self.save():
+            self.stop.clear()
+            self.progress.print(
+                f"trying again in {SAVE_RETRY_SECS:.0f} s; Ctrl-C gives it up"
+            )
+            if self.stop.wait(SAVE_RETRY_SECS):
+                self.has_given_up = True
+                return
 
     def iterate(self) -> None:
         """Takes an env step and, after the warm-up, a gradient step."""
+        self._check_place()
         self.collect()
         if self.iteration > self.loop.warm_up_steps and self.buffer.can_sample():
             self.learn()
