@@ -32,7 +32,7 @@ from tfagents_system.experiment.directory import REPOSITORY, Experiment
 from tfagents_system.experiment.identity import Mode
 from tfagents_system.experiment.status_file import LAUNCHER, Phase, Status
 from tfagents_system.experiment.status_writer import StatusWriter
-from tfagents_system.host import ports
+from tfagents_system.host import ports, private_network
 from tfagents_system.host.process_tree import adopt_orphans
 from tfagents_system.launcher import (
     cpu_plan,
@@ -210,6 +210,9 @@ def launch(experiment: Experiment, variables: Mapping[str, str]) -> int:
     adopt_orphans()
     environment = make_environment(variables)
     with exclusive_run(experiment) as lock:
+        # Not before: from in there, what a dead launcher left could not be stopped.
+        if private_network.is_wanted(variables):
+            private_network.enter()
         identity.claim(experiment, Mode.MANY_PROCESSES)
         port = ports.choose_port(variables_file.read_port(variables))
         planned = plan_services(variables, port)
