@@ -14,6 +14,7 @@
 set -euo pipefail
 
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
+this=scripts/reliability/fresh_machine.sh
 release=${1:-}
 
 fail() {
@@ -28,17 +29,17 @@ say() {
 # Processes and mounts of a namespace end with it, whatever happens.
 enter_namespace() {
   [[ $release == bookworm || $release == trixie ]] ||
-    fail 'usage: scripts/reliability/fresh_machine.sh bookworm|trixie'
+    fail "usage: $this bookworm|trixie"
   ((EUID == 0)) || fail 'needs root, for debootstrap and chroot'
   command -v debootstrap >/dev/null || fail 'no debootstrap: apt install debootstrap'
   temporary=$(mktemp -d)
   trap 'rm -rf --one-file-system -- "$temporary"' EXIT
-  unshare --mount --pid --fork --kill-child \
-    "${BASH_SOURCE[0]}" "$release" "$temporary/debian"
+  unshare --mount --pid --fork --kill-child "$this" "$release" "$temporary/debian"
 }
 
 make_debian() {
   local mirror variable
+  # shellcheck disable=SC2016 # apt-get fills in the address.
   mirror=$(apt-get indextargets --format '$(SITE)' \
     'Identifier: Packages' 'Label: Debian' | head -n 1)
   debootstrap --variant=minbase --include=ca-certificates "$release" "$root" "$mirror"
@@ -82,15 +83,17 @@ get_python() {
 }
 
 train() {
+  local own=$root/newcomer
+  mkdir "$own"
   printf '%s\n' '{"name": "Pendulum-v1", "train_params": {"num_iter": 2,
-    "n_buffer_init_episodes": 2, "n_eval_episodes": 1}}' >"$root/project/fresh.json"
-  printf '%s\n' SAC_EXP_NAME=fresh SAC_CONFIG=fresh.json SAC_NUM_COLLECT_WORKERS=1 \
-    SAC_PARAMS=fresh_params.py >"$root/project/fresh.sh"
+    "n_buffer_init_episodes": 2, "n_eval_episodes": 1}}' >"$own/cart.json"
   # The params file of the README.
   awk '/^```python/ { on = 1; next } /^```/ { on = 0 } on' README.md \
-    >"$root/project/fresh_params.py"
-  there ./launch_training.sh fresh.sh
-  [[ -f $root/project/logs/fresh/DONE ]] || fail 'no DONE'
+    >"$own/cart_params.py"
+  printf '%s\n' SAC_EXP_NAME=cart SAC_NUM_COLLECT_WORKERS=1 \
+    SAC_PARAMS=/newcomer/cart_params.py SAC_CONFIG=/newcomer/cart.json >"$own/cart.sh"
+  there ./launch_training.sh /newcomer/cart.sh
+  [[ -f $root/project/logs/cart/DONE ]] || fail 'no DONE'
 }
 
 try_it() {
@@ -99,13 +102,13 @@ try_it() {
   say 'set-up and a training in many processes'
   train
   say 'a training in one process'
-  there .venv/bin/sac-train --logdir runs/fresh --env Pendulum-v1 --iterations 300 \
+  there .venv/bin/sac-train --logdir runs/cart --env Pendulum-v1 --iterations 300 \
     --warm_up_steps 100 --hidden 16
   say 'checks'
   there scripts/check.sh
   say 'tests'
-  there scripts/test.sh tests/test_docs.py tests/scripts tests/host \
-    tests/environments tests/end_to_end/test_environments.py
+  there scripts/test.sh tests/test_docs.py tests/scripts/test_shell.py tests/host \
+    tests/environments
   say "all of it works on Debian $release"
 }
 

@@ -95,10 +95,10 @@ def test_another_user_reaches_only_what_is_not_private(user: int) -> None:
 @needs_root
 def test_a_kernel_that_forbids_it_is_one_line() -> None:
     """A user namespace of the test's own has limits that it may set to nothing."""
-    forbid = "echo 0 >/proc/sys/user/max_net_namespaces"
+    script = 'echo 0 >/proc/sys/user/max_net_namespaces && exec "$0" -c "$1" 0 1'
+    forbidding = ["unshare", "--map-root-user", "sh", "-c", script]
     result = subprocess.run(
-        ["unshare", "--map-root-user", "sh", "-c", f'{forbid} && exec "$@"', "sh"]
-        + [sys.executable, "-c", SERVER, "0", "1"],
+        [*forbidding, sys.executable, SERVER],
         cwd=REPOSITORY,
         stdin=subprocess.DEVNULL,
         capture_output=True,
