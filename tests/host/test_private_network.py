@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from tfagents_system.host import private_network
 
 # Not the number that a user without one is shown as (65534).
 ORDINARY_USER = 4243
+STRANGER = 4242
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes other users")
 
 # Listens on loopback, in a private network if told so; says where, and with which
@@ -46,14 +48,15 @@ def main():
 
 sys.exit(run_command(main))
 """
-# Connects as a user who has nothing to do with the run.
+# Connects as a user.
 CLIENT = """
 import os, socket, sys
+user = int(sys.argv[3])
 os.setgroups([])
-os.setresgid(4242, 4242, 4242)
-os.setresuid(4242, 4242, 4242)
+os.setresgid(user, user, user)
+os.setresuid(user, user, user)
 with socket.socket() as client:
-    sys.exit(client.connect_ex(("127.0.0.1", int(sys.argv[1]))))
+    sys.exit(client.connect_ex((sys.argv[1], int(sys.argv[2]))))
 """
 
 
@@ -67,15 +70,24 @@ def start_server(user: int, is_private: bool) -> subprocess.Popen[str]:
     )
 
 
-def connects(port: int, *wrapper: str) -> bool:
-    """Returns whether another user reaches a port on loopback.
+def connects(
+    port: int,
+    *wrapper: str,
+    address: str = "127.0.0.1",
+    user: int = STRANGER,
+) -> bool:
+    """Returns whether a user reaches a port.
 
     Args:
       port: The port.
       *wrapper: A command that runs another one somewhere else.
+      address: Where the port is.
+      user: The user's number; default: one who has nothing to do with the run.
     """
-    command = [*wrapper, sys.executable, "-c", CLIENT, str(port)]
-    return subprocess.run(command, check=False).returncode == 0
+    command = [*wrapper, sys.executable, "-c", CLIENT, address, str(port), str(user)]
+    code = subprocess.run(command, check=False).returncode
+    assert code in (0, errno.ECONNREFUSED)
+    return code == 0
 
 
 @needs_root
