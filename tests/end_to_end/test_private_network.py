@@ -23,7 +23,6 @@ def test_another_user_reaches_the_replay_only_in_the_network_of_the_run(
         launched = run.call("launch_training.sh", run.variables, "--detach")
         assert launched.returncode == 0, launched.stdout
         run.wait_until_training()
-        run.wait_for_progress(10)
         port = run_file.Run.load(run.experiment).reverb_port
         launcher = run_lock.launcher_pid(run.experiment)
         assert not connects(port)
