@@ -13,6 +13,7 @@ from tests.host.test_private_network import connects
 from tfagents_system.experiment import run_file, run_lock
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 def test_another_user_reaches_the_replay_only_in_the_network_of_the_run(
     tmp_path: Path,
