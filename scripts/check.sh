@@ -4,7 +4,8 @@
 #     scripts/check.sh
 #
 # Every check runs, however many fail; the last lines say which did. What is to be
-# checked is found, never listed: all that git tracks or would track.
+# checked is found, never listed: all that git tracks or would track. Without git, as
+# after a download, it is all that .gitignore does not name.
 set -euo pipefail
 
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -22,8 +23,24 @@ check() {
   "$@" || failed+=("$name")
 }
 
+list_files() {
+  local line ignored=(-name .git)
+  if [[ -e .git ]] && git rev-parse --git-dir >/dev/null 2>&1; then
+    git ls-files -z --cached --others --exclude-standard
+    return
+  fi
+  while read -r line; do
+    case $line in
+    '' | '#'*) ;;
+    /*) ignored+=(-o -path ".${line%/}") ;;
+    *) ignored+=(-o -name "${line%/}") ;;
+    esac
+  done <.gitignore
+  find . \( "${ignored[@]}" \) -prune -o -type f -print0
+}
+
 # A file in the index may be gone from the work tree.
-files=() scripts=()
+files=() scripts=() modules=()
 while IFS= read -r -d '' file; do
   [[ -f $file && ! -L $file ]] || continue
   files+=("$file")
@@ -31,11 +48,13 @@ while IFS= read -r -d '' file; do
   first_line=$(head -c 80 -- "$file" | LC_ALL=C tr -d '\0' | head -n 1)
   if [[ $file == *.sh || $first_line =~ ^#!.*[/\ ](ba|da)?sh(\ |$) ]]; then
     scripts+=("$file")
+  elif [[ $file == *.py ]]; then
+    modules+=("$file")
   fi
-done < <(git ls-files -z --cached --others --exclude-standard)
+done < <(list_files)
 
-check 'ruff format --check' ruff format --check --quiet .
-check 'ruff check' ruff check --quiet .
+check 'ruff format --check' ruff format --check --quiet -- "${modules[@]}"
+check "ruff check (${#modules[@]} modules)" ruff check --quiet -- "${modules[@]}"
 check 'mypy' mypy
 check "shellcheck (${#scripts[@]} scripts)" shellcheck -- "${scripts[@]}"
 check "codespell (${#files[@]} files)" codespell -- "${files[@]}"

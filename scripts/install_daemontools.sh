@@ -38,8 +38,12 @@ have_all() {
 # Runs apt-get, with a prefix such as sudo if need be; shows only what goes wrong.
 # Waiting for the lock is for new machines, which often upgrade themselves at first.
 install_package() {
-  local apt=("$@" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y
-    -o DPkg::Lock::Timeout=300)
+  local apt=("$@" env DEBIAN_FRONTEND=noninteractive) name
+  # sudo clears the environment.
+  for name in http_proxy https_proxy no_proxy; do
+    [[ ! -v $name ]] || apt+=("$name=${!name}")
+  done
+  apt+=(apt-get -qq -y -o DPkg::Lock::Timeout=300)
   say "installing the package daemontools"
   # A new machine knows no package until it has been told to look.
   "${apt[@]}" install --no-install-recommends daemontools </dev/null >/dev/null 2>&1 ||
@@ -73,8 +77,10 @@ obtain() {
     install_package
   elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
     install_package sudo -n
-  else
+  elif [[ -w $root ]]; then
     unpack_package
+  else
+    return 1
   fi
 }
 

@@ -72,45 +72,77 @@ find_python() {
     return
   fi
   fail "needs CPython 3.9, 3.10 or 3.11 but found ${found:-no Python that runs}" \
-    "(looked for: ${candidates[*]}); install one, or set SAC_PYTHON to its path"
+    "(looked for: ${candidates[*]}); get one with: $(ways_to_python)"
+}
+
+# Prints the commands that bring a suitable Python, those of this machine first.
+ways_to_python() {
+  local version
+  for version in 3.11 3.10 3.9; do
+    if apt-cache show "python$version-venv" >/dev/null 2>&1; then
+      printf 'apt install python%s-venv; or: ' "$version"
+      break
+    fi
+  done
+  # shellcheck disable=SC2016 # The reader's shell expands it.
+  printf '%s' 'uv python install 3.11 && export SAC_PYTHON=$(uv python find 3.11);' \
+    ' or: conda env create --file environment.yml && conda activate sac_utils'
 }
 
 # Debian's Python comes without what makes virtual environments.
 ensure_venv_module() {
   local version=$1 python=$2 package
-  if "$python" -I -c 'import ensurepip, venv' 2>/dev/null; then
-    return
-  fi
   package=python${version%.*}-venv
-  if ((EUID == 0)) && command -v apt-get >/dev/null; then
-    say "installing the package $package"
-    # A new machine knows no package until it has been told to look.
-    apt_install "$package" 2>/dev/null ||
-      { apt-get -qq update </dev/null >/dev/null && apt_install "$package"; } || true
+  if ! "$python" -I -c 'import ensurepip, venv' 2>/dev/null; then
+    apt_install "$package" || true
+    "$python" -I -c 'import ensurepip, venv' 2>/dev/null ||
+      fail "$python cannot make a virtual environment: apt install $package"
   fi
-  "$python" -I -c 'import ensurepip, venv' 2>/dev/null ||
-    fail "$python cannot make a virtual environment: apt install $package"
 }
 
-apt_install() {
-  DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 \
-    install --no-install-recommends "$@" </dev/null >/dev/null
-}
-
-# The tests render with MuJoCo, which needs more than a machine without a screen has.
-ensure_egl() {
-  local packages=(libegl1 libgl1-mesa-dri libopengl0)
-  if ! on_linux || compgen -G '/usr/lib*/*/libEGL.so.1' >/dev/null; then
-    return
-  fi
-  if ((EUID == 0)) && command -v apt-get >/dev/null; then
-    say "installing the packages ${packages[*]}"
-    apt_install "${packages[@]}" 2>/dev/null ||
-      { apt-get -qq update </dev/null >/dev/null && apt_install "${packages[@]}"; } ||
-      true
-  fi
+# What the tests need beside Python: to render with MuJoCo on a machine without a
+# screen, and to try the firewall rule of docs/security.md between two networks.
+ensure_test_packages() {
+  local missing=()
   compgen -G '/usr/lib*/*/libEGL.so.1' >/dev/null ||
-    say "tests that render with MuJoCo will fail: apt install ${packages[*]}"
+    missing+=(libegl1 libgl1-mesa-dri libopengl0)
+  [[ -x /usr/sbin/nft ]] || missing+=(nftables)
+  command -v ip >/dev/null || missing+=(iproute2)
+  if ((${#missing[@]} > 0)); then
+    apt_install "${missing[@]}" ||
+      say "some tests will fail: apt install ${missing[*]}"
+  fi
+}
+
+# Installs Debian packages, where that is possible.
+apt_install() {
+  local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -y
+    -o DPkg::Lock::Timeout=300)
+  if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
+    return 1
+  fi
+  say "installing the packages $*"
+  # A new machine knows no package until it has been told to look.
+  "${apt[@]}" install --no-install-recommends "$@" </dev/null >/dev/null 2>&1 ||
+    { "${apt[@]}" update </dev/null >/dev/null &&
+      "${apt[@]}" install --no-install-recommends "$@" </dev/null >/dev/null; }
+}
+
+# Fails where what is about to change cannot be written: the checkout is read-only, or
+# sudo has made .venv.
+check_writable() {
+  local folder
+  for folder in "$root" "$venv" "$venv"/lib/python3.*/site-packages; do
+    if [[ -e $folder && ! -w $folder ]]; then
+      fail "cannot write to $folder, which belongs to $(owner "$folder"): use a" \
+        "checkout of your own, or give it to you with sudo chown -R $(id -un) $root"
+    fi
+  done
+}
+
+owner() {
+  # shellcheck disable=SC2012 # GNU's and BSD's stat differ.
+  ls -ld -- "$1" | awk '{ print $3 }'
 }
 
 # Twice quiet: a pip that is not set up for this project's sake may warn a lot.
@@ -174,6 +206,7 @@ set_up_venv() {
   if [[ "$mode $version $hash" == "$installed" ]]; then
     return
   fi
+  check_writable
   if [[ $version != "$installed_version" ]]; then
     ensure_venv_module "$version" "$python"
     say "making .venv with Python $version"
@@ -182,9 +215,6 @@ set_up_venv() {
   fi
   rm -f -- "$stamp"
   install_packages "$lock"
-  if [[ $mode == dev ]]; then
-    ensure_egl
-  fi
   printf '%s\n' "$mode $version $hash" >"$stamp"
   say 'done'
   if ! on_linux; then
@@ -225,6 +255,10 @@ fi
 
 if on_linux; then
   "$root/scripts/install_daemontools.sh" >/dev/null
+  # Each time: .venv may have come from elsewhere, such as a cache.
+  if [[ $mode == dev ]]; then
+    ensure_test_packages
+  fi
 fi
 
 printf '%s\n' "$python"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY, WriteFiles
+from tfagents_system.experiment.directory import Experiment
 
 
 def evaluate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -79,3 +80,18 @@ def test_python_without_tensorflow_says_what_to_do(tmp_path: Path) -> None:
     )
     assert result.returncode == 2
     assert "has no TensorFlow; run scripts/setup.sh" in result.stderr
+
+
+@pytest.mark.parametrize("is_given", [False, True])
+def test_params_of_the_directory_are_executed_unless_others_are_given(
+    is_given: bool, write_files: WriteFiles, tmp_path: Path
+) -> None:
+    params, config = write_files()
+    experiment = Experiment(tmp_path / "of_a_stranger")
+    (experiment.policy_checkpoints / "policy_checkpoint_0000000001").mkdir(parents=True)
+    executed = tmp_path / "executed"
+    trap = f"import pathlib\npathlib.Path({str(executed)!r}).touch()\n"
+    experiment.params.write_text(trap + params.read_text())
+    experiment.config.write_bytes(config.read_bytes())
+    evaluate("--exp_dir", experiment.root, *(["--params", params] if is_given else []))
+    assert executed.exists() != is_given

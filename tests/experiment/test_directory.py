@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +37,34 @@ def test_a_directory_that_was_deleted_does_not_come_back(tmp_path: Path) -> None
     file.root.touch()
     with pytest.raises(UserError, match=r"cannot make .*/file: "):
         file.make()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
+@pytest.mark.parametrize(
+    ("name", "message"), [("there", "cannot write to"), ("new", "cannot make")]
+)
+def test_a_read_only_directory_is_one_line(
+    name: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "there").mkdir()
+    code = (
+        "import pathlib, sys\n"
+        "from tfagents_system.errors import run_command\n"
+        "from tfagents_system.experiment.directory import Experiment\n"
+        "sys.exit(run_command(Experiment(pathlib.Path(sys.argv[1])).make))\n"
+    )
+    read_only = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+    mounted = ["unshare", "--mount", "sh", "-c", read_only, tmp_path]
+    result = subprocess.run(
+        [*mounted, sys.executable, "-c", code, tmp_path / name],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"error: {message} {tmp_path / name}")
+    assert result.stderr.count("\n") == 1
 
 
 def test_the_layout_is_the_documented_one() -> None:

@@ -167,6 +167,79 @@ def test_setup_says_which_python_it_needs(tmp_path: Path) -> None:
     assert len(setup.stderr.splitlines()) == 1
     assert "needs CPython 3.9, 3.10 or 3.11" in setup.stderr
     assert "python3 = CPython 3.13.1" in setup.stderr
+    assert "uv python install 3.11 && export SAC_PYTHON=$(uv py" in setup.stderr
+    assert "conda env create --file environment.yml" in setup.stderr
+    packages = [f"python3.{minor}-venv" for minor in (11, 10, 9)]
+    known = [name for name in packages if is_known_package(name)]
+    assert re.findall(r"apt install (\S+);", setup.stderr) == known[:1]
+
+
+def is_known_package(name: str) -> bool:
+    """Returns whether this machine could install a package of Debian's."""
+    if not shutil.which("apt-cache"):
+        return False
+    return run(["apt-cache", "show", name]).returncode == 0
+
+
+def write_program(path: Path, body: str) -> None:
+    """Writes a shell script that can be executed."""
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
+def test_a_read_only_checkout_is_one_line(tmp_path: Path) -> None:
+    setup = copy_of_the_project(tmp_path)
+    project = setup.parent.parent
+    read_only = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && "$0"/$1'
+    command = ["unshare", "--mount", "sh", "-c", read_only, project, "scripts/setup.sh"]
+    result = run(command, SAC_PYTHON=sys.executable)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"setup.sh: cannot write to {project}, which belongs to root: use a checkout "
+        "of your own, or give it to you with sudo chown -R root "
+        f"{project}\n"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="acts as sudo does")
+def test_a_venv_that_sudo_has_made_is_one_line(folder_of_nobody: Path) -> None:
+    setup = copy_of_the_project(folder_of_nobody)
+    project = setup.parent.parent
+    os.chown(project, NOBODY, NOBODY)
+    packages = project / ".venv/lib/python3.11/site-packages"
+    packages.mkdir(parents=True)
+    # It is not to be run: what is wrong is said before.
+    python = folder_of_nobody / "python"
+    write_program(python, f"echo CPython 3.11.9 '{python}'")
+    user = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    result = run(["setpriv", *user, setup], SAC_PYTHON=str(python))
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"setup.sh: cannot write to {project}/.venv, which belongs to root: use a "
+        "checkout of your own, or give it to you with sudo chown -R nobody "
+        f"{project}\n"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="hides a program of the system")
+@pytest.mark.skipif(
+    not (REPOSITORY / ".venv/set-up").exists(),
+    reason="not in the .venv of scripts/setup.sh",
+)
+def test_what_tests_need_is_installed_beside_a_venv_that_is_there(
+    tmp_path: Path,
+) -> None:
+    asked = tmp_path / "asked"
+    write_program(tmp_path / "apt-get", f"echo \"$@\" >>'{asked}'")
+    hide = 'mount --bind /dev/null /usr/sbin/nft && exec "$0" --dev'
+    setup = run(
+        ["unshare", "--mount", "sh", "-c", hide, REPOSITORY / "scripts/setup.sh"],
+        PATH=f"{tmp_path}:{os.environ['PATH']}",
+    )
+    assert setup.returncode == 0, setup.stderr
+    assert setup.stderr == "setup.sh: installing the packages nftables\n"
+    assert asked.read_text().splitlines()[0].endswith(" nftables")
 
 
 def copy_of_the_project(folder: Path) -> Path:
@@ -284,3 +357,21 @@ def test_daemontools_where_nothing_can_install_it(folder_of_nobody: Path) -> Non
     assert result.stdout == ""
     assert len(result.stderr.splitlines()) == 1
     assert "install the package daemontools" in result.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="setpriv is Linux's")
+def test_sudo_does_not_keep_apt_from_the_proxy(folder_of_nobody: Path) -> None:
+    path = commands_without(folder_of_nobody / "bin", f"{DAEMONTOOLS}|sudo|apt-get")
+    asked = folder_of_nobody / "asked"
+    # It clears the environment, as sudo does by default.
+    write_program(path / "sudo", f'shift; exec env -i PATH="{path}" "$@"')
+    write_program(path / "apt-get", f"env >'{asked}'; exit 1")
+    command: list[str | Path] = [
+        folder_of_nobody / "scripts/install_daemontools.sh",
+    ]
+    if os.geteuid() == 0:
+        user = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+        command = ["setpriv", *user, *command]
+    result = run(command, PATH=str(path), http_proxy="http://127.0.0.1:9")
+    assert result.returncode == 1
+    assert "http_proxy=http://127.0.0.1:9" in asked.read_text().splitlines()

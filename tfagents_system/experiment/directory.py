@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import os
 from pathlib import Path
 
 from tfagents_system.errors import UserError
@@ -43,12 +44,17 @@ class Experiment:
         """Makes the directory, where a training begins.
 
         Raises:
-          UserError: It cannot be made.
+          UserError: It cannot be made, or nothing can be written to it.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot make {self.root}: {error.strerror}") from error
+        if not os.access(self.root, os.W_OK | os.X_OK):
+            raise UserError(
+                f"cannot write to {self.root}; it belongs to another user, or its disk "
+                "is read-only: set SAC_EXP_DIR or --logdir to another directory"
+            )
 
     def make_folder(self, folder: Path) -> Path:
         """Makes a folder in the directory, but never the directory itself.

@@ -10,13 +10,18 @@ from tfagents_system.errors import UserError
 def _listen(port: int) -> int:
     """Listens on a port of all interfaces for a moment; returns its number.
 
+    As Reverb does: on IPv6 and IPv4, or on IPv4 where the kernel has nothing else.
+
     SO_REUSEADDR allows a port whose old connections linger, but not one on which
     somebody listens. Reverb itself sets SO_REUSEPORT, which would allow that too.
     """
-    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+    has_ipv6 = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if has_ipv6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        probe.bind(("::", port))
+        if has_ipv6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        probe.bind(("", port))
         probe.listen(1)
         return int(probe.getsockname()[1])
 

@@ -26,7 +26,7 @@ from tfagents_system.experiment.directory import REPOSITORY, Experiment
 from tfagents_system.experiment.identity import Mode
 from tfagents_system.experiment.status_file import LAUNCHER, Phase, Status
 from tfagents_system.experiment.status_writer import StatusWriter
-from tfagents_system.host import ports
+from tfagents_system.host import ports, private_network
 from tfagents_system.host.process_tree import adopt_orphans
 from tfagents_system.launcher import (
     cpu_plan,
@@ -136,6 +136,9 @@ def launch(experiment: Experiment, variables: Mapping[str, str]) -> int:
     run_id = uuid.uuid4().hex
     environment = make_environment(variables, experiment, run_id)
     with exclusive_run(experiment) as locks:
+        # Not before: from in there, what a dead launcher left could not be stopped.
+        if private_network.is_wanted(variables):
+            private_network.enter()
         identity.claim(experiment, Mode.MANY_PROCESSES)
         run = RunProcesses(experiment, locks.lock, run_id)
         port = ports.choose_port(variables_file.read_port(variables))
