@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-from tests.conftest import REPOSITORY
+from tests.conftest import NO_PROXY, REPOSITORY
 from tfagents_system.experiment import run_lock, status_file
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.services import LEARNER, REPLAY_SERVER, worker_name
@@ -74,10 +74,11 @@ class Run:
             f"SAC_PARAMS={params_path}\nSAC_CONFIG={config_path}\n"
         )
         self.services = [REPLAY_SERVER, LEARNER, *map(worker_name, range(workers))]
+        inherited = {k: v for k, v in os.environ.items() if k not in NO_PROXY}
         self.environment = {
-            **os.environ,
+            **inherited,
             "SAC_EXP_DIR": str(self.experiment.root),
-            # A proxy must not come between the processes.
+            # A proxy must not come between the processes: the launcher sees to it.
             "http_proxy": "http://127.0.0.1:9",
             "https_proxy": "http://127.0.0.1:9",
         }
