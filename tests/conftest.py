@@ -46,7 +46,6 @@ class TrainParams(TrainParamsBase):
 """
 
 
-
 @pytest.fixture(autouse=True)
 def tensorflow_has_no_seed() -> None:
     """Lets no test begin with the global seed that one before it set.
