@@ -24,6 +24,13 @@ quiet_imports()
 render_without_screen()
 os.environ.update(NO_PROXY)
 
+# Whole trainings, set-ups and processes, which scripts/test.sh --quick leaves out: each
+# of these tests takes more than about three seconds. Files and tests by the beginning
+# of their names.
+SLOW = (
+    "tests/end_to_end/",
+    "tests/slurm/",
+)
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 PENDULUM_PARAMS = """
@@ -44,6 +51,13 @@ class TrainParams(TrainParamsBase):
         env.seed(seed)
         return env
 """
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the slow tests."""
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ import imageio
 import numpy as np
 import psutil
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tests.conftest import NO_PROXY, REPOSITORY
 from tfagents_system.experiment import run_lock, status_file
@@ -201,13 +202,18 @@ class Run:
             self.launcher.wait()
 
 
+def read_frames(path: str | Path) -> NDArray[np.uint8]:
+    """Returns a video's frames, of shape (frames, height, width, 3)."""
+    return np.stack(imageio.mimread(path, memtest=False))
+
+
 def check_video(path: str | Path, min_frames: int = 3) -> None:
     """Checks that a video shows something that moves.
 
-    The environment must be one in which something moves whatever the policy does:
-    what a short training has learned must not decide a test.
+    The environment must be one in which something moves, and for so many env steps,
+    whatever the policy does: what a short training has learned must not decide a test.
     """
-    frames = np.stack(imageio.mimread(path, memtest=False)).astype(int)
+    frames = read_frames(path).astype(int)
     assert len(frames) >= min_frames
     changes = np.abs(np.diff(frames, axis=0)).max()
     assert changes > 50, "nothing moves in the video"
