@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from replay_rows import Rows, find_lost, read_rows
+from saved_rows import SavedRows, find_losses, read_newest_generation
 
 from tests.conftest import REPOSITORY
 from tests.end_to_end.harness import Run, read_frames, read_scalars, wait_for
@@ -98,12 +98,11 @@ def test_training(run: Run, tmp_path: Path) -> None:
     check_processes(run)
     check_kills(run)
     stopped = check_stop(run)
-    rows = read_rows(stopped.path)
+    rows = saved_rows(run)
     check_resume(run, stopped)
     rows = check_power_cut(run, rows)
     check_done(run)
-    # No row has left the replay, which has room for all.
-    assert find_lost(rows, read_rows(list_generations(run.experiment)[0].path)) == []
+    assert find_losses(rows, saved_rows(run)) == []
     check_summaries(run)
     check_evaluation(run)
     check_more_iterations(run)
@@ -238,7 +237,16 @@ def check_resume(run: Run, stopped: Generation) -> None:
     assert "is being trained by the launcher with pid" in second.stderr
 
 
-def check_power_cut(run: Run, rows_before: Rows) -> Rows:
+def saved_rows(run: Run) -> SavedRows:
+    """Returns the rows of the newest checkpoint; nothing may be running."""
+    rows = read_newest_generation(run.experiment.root)
+    assert rows is not None
+    # The replay has room for all: none may leave it.
+    assert len(rows.digests) == rows.num_inserts
+    return rows
+
+
+def check_power_cut(run: Run, rows_before: SavedRows) -> SavedRows:
     """All at once, and the newest checkpoint is damaged on top of it.
 
     Args:
@@ -261,9 +269,11 @@ def check_power_cut(run: Run, rows_before: Rows) -> Rows:
     wait_for(lambda: not run_lock.is_running(run.experiment), "the end of all")
     newest, previous = list_generations(run.experiment)
     assert newest.episodes >= previous.episodes
-    rows = read_rows(previous.path)
-    assert find_lost(rows_before, rows) == []
-    assert find_lost(rows, read_rows(newest.path)) == []
+    newest_rows = saved_rows(run)
+    aside = newest.path.rename(run.experiment.root / "aside")
+    rows = saved_rows(run)  # Of the previous one.
+    aside.rename(newest.path)
+    assert find_losses(rows_before, rows) == find_losses(rows, newest_rows) == []
     (chunks,) = newest.path.glob("replay/*/chunks.tfrecord")
     chunks.write_bytes(chunks.read_bytes()[:-1])
     warm_ups = count_warm_ups(run)
