@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs the tests, two at a time since many wait for other processes; arguments go to
-# pytest:
+# pytest. With --quick it leaves out those that tests/conftest.py calls slow:
 #
-#     scripts/test.sh [option or test of pytest ...]
+#     scripts/test.sh [--quick] [option or test of pytest ...]
 set -euo pipefail
 
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -12,4 +12,8 @@ python=$(scripts/setup.sh --dev)
 unset PYTHONHOME PYTHONPATH
 export PYTHONNOUSERSITE=1 PYTHONDONTWRITEBYTECODE=1
 
+if [[ "${1-}" == --quick ]]; then
+  shift
+  set -- -m 'not slow' "$@"
+fi
 exec "$python" -m pytest --numprocesses 2 --dist worksteal "$@"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +14,23 @@ import pytest
 
 from tfagents_system.host.headless import render_without_screen
 from tfagents_system.host.quiet import quiet_imports
+from tfagents_system.launcher import topology
+
+# Variables that keep connections of this machine with itself off a proxy. The tests'
+# own clients and servers need them as the processes of a run do.
+NO_PROXY = topology.loopback_without_proxy(os.environ)
 
 quiet_imports()
 render_without_screen()
+os.environ.update(NO_PROXY)
 
+# Whole trainings, set-ups and processes, which scripts/test.sh --quick leaves out: each
+# of these tests takes more than about three seconds. Files and tests by the beginning
+# of their names.
+SLOW = (
+    "tests/end_to_end/",
+    "tests/slurm/",
+)
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 PENDULUM_PARAMS = """
@@ -36,6 +51,26 @@ class TrainParams(TrainParamsBase):
         env.seed(seed)
         return env
 """
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the slow tests."""
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(autouse=True)
+def tensorflow_has_no_seed() -> None:
+    """Lets no test begin with the global seed that one before it set.
+
+    With a seed, two agents built alike are equal and act alike, so that a test could
+    pass or fail by the order. The generators of Python and NumPy are pytest-randomly's.
+    """
+    tf = sys.modules.get("tensorflow")
+    if tf is not None:
+        tf.random.set_seed(None)
+
 
 WriteFiles = Callable[..., tuple[Path, Path]]
 

@@ -14,8 +14,9 @@ import imageio
 import numpy as np
 import psutil
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from tests.conftest import REPOSITORY
+from tests.conftest import NO_PROXY, REPOSITORY
 from tfagents_system.experiment import run_lock, status_file
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.services import LEARNER, REPLAY_SERVER, worker_name
@@ -74,10 +75,11 @@ class Run:
             f"SAC_PARAMS={params_path}\nSAC_CONFIG={config_path}\n"
         )
         self.services = [REPLAY_SERVER, LEARNER, *map(worker_name, range(workers))]
+        inherited = {k: v for k, v in os.environ.items() if k not in NO_PROXY}
         self.environment = {
-            **os.environ,
+            **inherited,
             "SAC_EXP_DIR": str(self.experiment.root),
-            # A proxy must not come between the processes.
+            # A proxy must not come between the processes: the launcher sees to it.
             "http_proxy": "http://127.0.0.1:9",
             "https_proxy": "http://127.0.0.1:9",
         }
@@ -200,13 +202,18 @@ class Run:
             self.launcher.wait()
 
 
+def read_frames(path: str | Path) -> NDArray[np.uint8]:
+    """Returns a video's frames, of shape (frames, height, width, 3)."""
+    return np.stack(imageio.mimread(path, memtest=False))
+
+
 def check_video(path: str | Path, min_frames: int = 3) -> None:
     """Checks that a video shows something that moves.
 
-    The environment must be one in which something moves whatever the policy does:
-    what a short training has learned must not decide a test.
+    The environment must be one in which something moves, and for so many env steps,
+    whatever the policy does: what a short training has learned must not decide a test.
     """
-    frames = np.stack(imageio.mimread(path, memtest=False)).astype(int)
+    frames = read_frames(path).astype(int)
     assert len(frames) >= min_frames
     changes = np.abs(np.diff(frames, axis=0)).max()
     assert changes > 50, "nothing moves in the video"

@@ -49,7 +49,8 @@ class Insert(py_environment.PyEnvironment):
     }
 
   def _reset(self):
-    self._position = self._rng.uniform(-1, 1, size=3)
+    # At least four env steps from its goal, whatever the policy has learned.
+    self._position = self._rng.uniform(0.4, 1, size=3)
     self._history = np.tile(self._position, (8, 1))
     self._steps = 0
     return ts.restart(self._observe(1))

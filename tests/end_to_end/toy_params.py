@@ -44,7 +44,8 @@ class Point(py_environment.PyEnvironment):
         return array_spec.BoundedArraySpec((1,), np.float32, -0.1, 0.3)
 
     def _reset(self) -> ts.TimeStep:
-        self._position = self._rng.choice([-1, 1]) * self._rng.uniform(0.3, 0.9)
+        # At least three env steps from its goal, whatever the policy has learned.
+        self._position = self._rng.choice([-1, 1]) * self._rng.uniform(0.75, 0.95)
         self._num_steps = 0
         self._has_ended = False
         return ts.restart(self._observe())

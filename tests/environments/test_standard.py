@@ -142,6 +142,14 @@ def test_an_environment_that_resets_itself_has_whole_episodes() -> None:
         assert (time_step.discount, steps) == (0, 3)
 
 
+def test_the_horizon_counts_anew_where_a_step_begins_an_episode() -> None:
+    env = make_env(AutoReset, horizon=4)
+    env.reset()
+    is_last = [bool(env.step(np.zeros(1, np.float32)).is_last()) for _ in range(11)]
+    # Three steps, and one that resets.
+    assert is_last == [False, False, True, False] * 2 + [False, False, True]
+
+
 class BrokenEnv(CountingEnv):
     """Returns a time step that the test chooses, from its third step on."""
 
