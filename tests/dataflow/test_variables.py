@@ -175,6 +175,18 @@ def test_what_is_no_policy_of_this_run_is_refused_with_one_line(
     np.testing.assert_array_equal(policy.packed, GOOD)
 
 
+def test_a_row_without_the_dimension_of_time_is_refused(server: int) -> None:
+    client = replay.connect(server)
+    with client.trajectory_writer(1) as writer:
+        writer.append([as_bytes(RUN_ID), np.int64(9), GOOD])
+        # A single step instead of a slice of one.
+        trajectory = [column[-1] for column in writer.history]
+        writer.create_item(replay.VARIABLES_TABLE, 1.0, trajectory)
+        writer.flush()
+    puller = variables.PolicyPuller(client, Line(), RUN_ID, NUM_BYTES)
+    assert puller.pull() is None
+
+
 def test_a_policy_that_a_stranger_replaced_is_published_again(
     pendulum: tuple[Any, Any, Specs], server: int
 ) -> None:

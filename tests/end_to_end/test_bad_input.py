@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -196,6 +197,12 @@ def damaged_checkpoints(attempt: Attempt) -> Result:
     return attempt.prepare()
 
 
+def lost_checkpoints(attempt: Attempt) -> Result:
+    save_generation(attempt)
+    shutil.rmtree(attempt.experiment.checkpoints)
+    return attempt.prepare()
+
+
 CASES: dict[str, Callable[[Attempt], Result]] = {
     # The command and the variables file.
     "no-file": lambda a: a.launch("nowhere.sh"),
@@ -260,6 +267,7 @@ CASES: dict[str, Callable[[Attempt], Result]] = {
     "not-derived": lambda a: a.prepare("class TrainParams: pass\n"),
     "params-syntax": lambda a: a.prepare("x = (\n"),
     "import": lambda a: a.prepare("import not_there\n"),
+    "import-ends": lambda a: a.prepare("import sys\nsys.exit(0)\n"),
     "no-env-ctor": lambda a: a.prepare(
         f"{BASE}class TrainParams(TrainParamsBase): pass\n"
     ),
@@ -332,6 +340,7 @@ CASES: dict[str, Callable[[Attempt], Result]] = {
     ),
     "changed-network": changed_network,
     "damaged-checkpoints": damaged_checkpoints,
+    "lost-checkpoints": lost_checkpoints,
     # The other commands.
     "status-of-nothing": lambda a: a.run_script("scripts/status.sh", a.folder),
     "run-nowhere": lambda a: a.run_script(

@@ -181,15 +181,15 @@ class PolicyPuller:
         Raises:
           ValueError: It is no policy of this run.
         """
-        # Reverb adds a leading dimension of one time step.
-        shapes = [(str(column.dtype), column.shape[1:]) for column in columns]
+        shapes = [(str(column.dtype), column.shape) for column in columns]
         run_id = np.frombuffer(self._run_id.encode(), np.uint8)
+        # Reverb adds a leading dimension of one time step.
         wanted: list[tuple[str, tuple[int, ...]]] = [
-            ("uint8", run_id.shape),
-            ("int64", ()),
-            ("uint8", (self._num_bytes,)),
+            ("uint8", (1, len(run_id))),
+            ("int64", (1,)),
+            ("uint8", (1, self._num_bytes)),
         ]
-        if shapes != wanted or any(len(column) != 1 for column in columns):
+        if shapes != wanted:
             raise ValueError(
                 f"it is not of this run, or damaged: it has {shapes}, not {wanted}"
             )
