@@ -94,7 +94,7 @@ def test_starts_and_failures_are_counted_on_a_full_disk(
 ) -> None:
     folder = experiment.service("learner")
     code = """
-import os, subprocess, sys
+import os, subprocess, sys, threading, time
 from pathlib import Path
 from tfagents_system.experiment import services
 from tfagents_system.experiment.directory import Experiment
@@ -104,11 +104,21 @@ folder = experiment.service("learner")
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], check=True)
 services.make_counts(folder)
 filler = os.open(folder / "filler", os.O_WRONLY | os.O_CREAT)
-try:
+
+def fill():
+    try:
+        while True:
+            os.write(filler, bytes(4096))
+    except OSError as error:
+        return error.strerror
+
+def keep_full():  # Whatever becomes free is taken.
     while True:
-        os.write(filler, bytes(4096))
-except OSError as error:
-    print(error.strerror)
+        fill()
+        time.sleep(0.0001)
+
+print(fill())
+threading.Thread(target=keep_full, daemon=True).start()
 for _ in range(11):
     subprocess.run(["sh", sys.argv[2]], cwd=folder, check=True)
     services.record_failure(folder)

@@ -20,11 +20,16 @@ for number in range(3):
 """
 
 
+# Buffered, as it is for a user.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+
+
 def talk(stdout: int) -> subprocess.CompletedProcess[str]:
     """Runs a program that says much, to a descriptor."""
     return subprocess.run(
         [sys.executable, "-c", TALKER],
         cwd=REPOSITORY,
+        env=ENVIRONMENT,
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
@@ -67,6 +72,10 @@ say("after")
     output = tmp_path / "output"
     with output.open("w") as file:
         subprocess.run(
-            [sys.executable, "-c", code], cwd=REPOSITORY, stdout=file, check=True
+            [sys.executable, "-c", code],
+            cwd=REPOSITORY,
+            env=ENVIRONMENT,
+            stdout=file,
+            check=True,
         )
     assert output.read_text() == "before\nafter\n"
