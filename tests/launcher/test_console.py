@@ -27,7 +27,7 @@ ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
 def talk(stdout: int) -> subprocess.CompletedProcess[str]:
     """Runs a program that says much, to a descriptor."""
     return subprocess.run(
-        [sys.executable, "-c", TALKER],
+        [sys.executable, "-u", "-c", TALKER],
         cwd=REPOSITORY,
         env=ENVIRONMENT,
         stdout=stdout,
@@ -46,7 +46,16 @@ def test_what_is_said_is_there_at_once(capfd: pytest.CaptureFixture[str]) -> Non
 def test_a_full_disk_does_not_end_the_program() -> None:
     with Path("/dev/full").open("w") as full:
         result = talk(full.fileno())
+        plan = subprocess.run(
+            [REPOSITORY / "launch_training.sh", "train_minitaur.sh", "--dry-run"],
+            env=ENVIRONMENT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
     assert (result.returncode, result.stderr) == (0, "")
+    assert (plan.returncode, plan.stderr) == (0, "")
 
 
 def test_a_closed_pipe_does_not_end_the_program() -> None:
@@ -72,7 +81,7 @@ say("after")
     output = tmp_path / "output"
     with output.open("w") as file:
         subprocess.run(
-            [sys.executable, "-c", code],
+            [sys.executable, "-u", "-c", code],
             cwd=REPOSITORY,
             env=ENVIRONMENT,
             stdout=file,
