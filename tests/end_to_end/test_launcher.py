@@ -235,7 +235,7 @@ def test_nothing_that_an_environment_starts_outlives_the_run(tmp_path: Path) -> 
 
     try:
         run.start_launcher()
-        wait_for(lambda: run.learner.iteration > 2, "iterations")
+        wait_for(lambda: run.learner.iteration > 2, "iterations", 240)
         # Those of the prepare step are gone; the worker has two environments.
         of_prepare = len(noted()) - len(living())
         assert of_prepare >= 3
@@ -272,7 +272,7 @@ def test_a_directory_that_is_moved_ends_the_run_and_does_not_come_back(
     moved = Experiment(tmp_path / "moved")
     try:
         run.start_launcher()
-        wait_for(lambda: run.learner.iteration > 20, "a checkpoint")
+        wait_for(lambda: run.learner.iteration > 20, "a checkpoint", 240)
         pids = [*run.pids().values(), *run_lock.holders(run.experiment.lock)]
         run.experiment.root.rename(moved.root)
         assert run.launcher is not None
