@@ -95,16 +95,20 @@ def test_counts_are_overwritten_in_place_which_a_full_disk_allows(
     """Counts in files that can neither grow nor be cut short."""
     folder = experiment.service("learner")
     services.make_counts(folder)
+    files = []
     for name in ("num_starts", "num_failures"):
         file = os.memfd_create(name, os.MFD_ALLOW_SEALING)
         os.write(file, (folder / name).read_bytes())
         fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
         (folder / name).unlink()
         (folder / name).symlink_to(f"/proc/{os.getpid()}/fd/{file}")
+        files.append(file)
     for count in range(1, 12):
         start(folder)
         services.record_failure(folder)
         assert counts(experiment) == (count, count)
+    for file in files:
+        os.close(file)
 
 
 def test_a_failure_that_cannot_be_counted_is_logged(
