@@ -39,4 +39,4 @@ source "$repository/scripts/load_variables.sh"
 load_variables "$repository" "$variables"
 python=$("$repository/scripts/setup.sh")
 cd "$repository"
-exec "$python" -m tfagents_system.launcher.launch ${options[@]+"${options[@]}"}
+exec "$python" -u -m tfagents_system.launcher.launch ${options[@]+"${options[@]}"}

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.conftest import REPOSITORY
 from tests.end_to_end.harness import Run, wait_for
+from tests.host.test_process_tree import is_dead
+from tfagents_system.experiment import run_lock
+from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.generations import list_generations
 from tfagents_system.experiment.run_lock import launcher_pid
 from tfagents_system.experiment.status_file import (
@@ -182,6 +188,144 @@ def test_service_that_keeps_failing_ends_the_run_with_its_error(
         assert "RuntimeError: fails in one worker only" in result.stdout
         assert "collect_worker_1 failed 5 times without progress" in result.stderr
         assert run.worker(0).worker_env_steps > 0
+        run.assert_nothing_is_left()
+    finally:
+        run.close()
+
+
+# Simulators of every kind, noted by their pids; one of each for each process that
+# builds the environment.
+SIMULATORS = """
+import os, pathlib, signal, subprocess
+
+NOTE = "trap '' TERM; echo $$ >>{record}; while :; do sleep 100; done"
+
+
+def simulate(record):
+    note = NOTE.format(record=record)
+    subprocess.Popen(["sh", "-c", note])
+    subprocess.Popen(["sh", "-c", note], start_new_session=True, env={})
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.execlp("sh", "sh", "-c", note)
+        os._exit(0)
+"""
+
+
+def test_nothing_that_an_environment_starts_outlives_the_run(tmp_path: Path) -> None:
+    record = tmp_path / "simulators"
+    run = Run(
+        tmp_path,
+        SIMULATORS
+        + PARAMS.replace(
+            "        self.record = record\n",
+            "        self.record = record\n        simulate(record)\n",
+        ),
+        horizon=50,
+        record=str(record),
+        failing_worker="none",
+    )
+
+    def noted() -> list[int]:
+        return [int(pid) for pid in record.read_text().split()]
+
+    def living() -> list[int]:
+        return [pid for pid in noted() if not is_dead(pid)]
+
+    try:
+        run.start_launcher()
+        wait_for(lambda: run.worker().worker_env_steps > 0, "env steps", 240)
+        # Those of the prepare step are gone; the worker has two environments.
+        of_prepare = len(noted()) - len(living())
+        assert of_prepare >= 3
+        assert len(living()) % 3 == 0
+        before = living()
+        assert before
+        # They do not pile up.
+        worker = run.pid("collect_worker_0")
+        assert worker is not None
+        os.kill(worker, signal.SIGKILL)
+        wait_for(run.is_replaced("collect_worker_0", worker), "another worker")
+        # One that has cleared its environment is known at the end only.
+        wait_for(lambda: len({*before} & {*living()}) == len(before) // 3, "their end")
+        wait_for(lambda: len(noted()) > of_prepare + len(before), "new ones", 240)
+        # A stopped launcher is continued.
+        assert run.launcher is not None
+        run.launcher.send_signal(signal.SIGTSTP)
+        result = run.call("scripts/stop_training.sh", run.experiment.root)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert run.launcher.wait(10) == 128 + signal.SIGTERM
+        assert living() == []
+        run.assert_nothing_is_left()
+    finally:
+        run.close()
+
+
+def test_a_directory_that_is_moved_ends_the_run_and_does_not_come_back(
+    tmp_path: Path,
+) -> None:
+    run = Run(tmp_path, PARAMS, horizon=50, record=os.devnull, failing_worker="none")
+    moved = Experiment(tmp_path / "moved")
+    try:
+        run.start_launcher()
+        wait_for(lambda: run.worker().worker_env_steps > 0, "env steps", 240)
+        pids = [*run.pids().values(), *run_lock.holders(run.experiment.lock)]
+        run.experiment.root.rename(moved.root)
+        assert run.launcher is not None
+        assert run.launcher.wait(60) == 2
+        output = run.output.read_text()
+        assert f"error: {run.experiment.root} was moved or deleted" in output
+        assert "Traceback" not in output
+        assert all(is_dead(pid) for pid in pids)
+        assert not run.experiment.root.exists()
+        assert moved.config.exists()
+    finally:
+        run.close()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_detached_launch_that_is_stopped_at_once_does_not_train(
+    tmp_path: Path, signum: signal.Signals
+) -> None:
+    # The user's code takes its time.
+    run = Run(
+        tmp_path,
+        "import time\ntime.sleep(1000)\n" + PARAMS,
+        horizon=50,
+        record=os.devnull,
+        failing_worker="none",
+    )
+    files = {
+        "SAC_PARAMS": str(tmp_path / "old_params.py"),
+        "SAC_CONFIG": str(tmp_path / "old_config.json"),
+    }
+    try:
+        detaching = subprocess.Popen(
+            [sys.executable, "-m", "tfagents_system.launcher.launch", "--detach"],
+            cwd=REPOSITORY,
+            env={**run.environment, **files},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        wait_for(lambda: launcher_pid(run.experiment), "the launcher")
+        detaching.send_signal(signum)
+        output, _ = detaching.communicate(timeout=60)
+        assert detaching.returncode == 128 + signum
+        assert "In the background" not in output
+        assert not run.experiment.services.exists()
+        run.assert_nothing_is_left()
+        # Stopping while it is being prepared is asked of the lock.
+        run.start_launcher()
+        wait_for(lambda: launcher_pid(run.experiment), "the launcher")
+        result = run.call("scripts/status.sh", run.experiment.root)
+        assert result.returncode == 0, result.stderr
+        assert "running, launcher pid" in result.stdout
+        assert result.stdout.count("\n") == 1
+        result = run.call("scripts/stop_training.sh", run.experiment.root)
+        assert result.returncode == 0, result.stderr
+        assert run.launcher is not None
+        assert run.launcher.wait(10) == 128 + signal.SIGTERM
         run.assert_nothing_is_left()
     finally:
         run.close()

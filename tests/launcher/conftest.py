@@ -77,7 +77,7 @@ def experiment(tmp_path: Path) -> Experiment:
 
 @pytest.fixture
 def run_id() -> str:
-    """Returns the id of a run that no other test has, which may run at the same time."""
+    """Returns the id of a run that no other test has, even at the same time."""
     return uuid.uuid4().hex
 
 

@@ -20,11 +20,16 @@ for number in range(3):
 """
 
 
+# Buffered, as it is for a user.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+
+
 def talk(stdout: int) -> subprocess.CompletedProcess[str]:
     """Runs a program that says much, to a descriptor."""
     return subprocess.run(
-        [sys.executable, "-c", TALKER],
+        [sys.executable, "-u", "-c", TALKER],
         cwd=REPOSITORY,
+        env=ENVIRONMENT,
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
@@ -41,7 +46,16 @@ def test_what_is_said_is_there_at_once(capfd: pytest.CaptureFixture[str]) -> Non
 def test_a_full_disk_does_not_end_the_program() -> None:
     with Path("/dev/full").open("w") as full:
         result = talk(full.fileno())
+        plan = subprocess.run(
+            [REPOSITORY / "launch_training.sh", "train_minitaur.sh", "--dry-run"],
+            env=ENVIRONMENT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
     assert (result.returncode, result.stderr) == (0, "")
+    assert (plan.returncode, plan.stderr) == (0, "")
 
 
 def test_a_closed_pipe_does_not_end_the_program() -> None:
@@ -67,6 +81,10 @@ say("after")
     output = tmp_path / "output"
     with output.open("w") as file:
         subprocess.run(
-            [sys.executable, "-c", code], cwd=REPOSITORY, stdout=file, check=True
+            [sys.executable, "-u", "-c", code],
+            cwd=REPOSITORY,
+            env=ENVIRONMENT,
+            stdout=file,
+            check=True,
         )
     assert output.read_text() == "before\nafter\n"

@@ -108,9 +108,29 @@ def test_deleted_lock_files_let_no_second_launcher_in_and_come_back(
         assert experiment.launcher_pid.read_text() == f"{first.pid}\n"
         assert run_lock.holders(experiment.launcher_pid) == [first.pid]
         assert run_lock.holders(experiment.lock) == [first.pid]
+        # On another machine only the files can be asked.
+        with run_lock.open_lock(experiment) as lock:
+            assert not run_lock.try_lock(lock)
         check_refused(experiment, first.pid)
         first.communicate()
     assert not run_lock.is_running(experiment)
+
+
+def test_a_directory_is_the_same_by_any_path(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    """As where logs is a symbolic link."""
+    (tmp_path / "logs").symlink_to(experiment.root.parent)
+    link = Experiment(tmp_path / "logs" / experiment.root.name)
+    with start_launcher(link) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "ready\n"
+        check_refused(experiment, first.pid)
+        experiment.launcher_pid.unlink()
+        experiment.lock.unlink()
+        check_refused(experiment, first.pid)
+        check_refused(link, first.pid)
+        first.communicate()
 
 
 def test_what_a_dead_launcher_left_is_found_without_its_lock_file(

@@ -34,6 +34,9 @@ setsid sh -c '{SIMULATOR.replace("'", '"').replace("$", chr(92) + "$")} & exit'
 """
 
 
+Processes = list["subprocess.Popen[bytes]"]
+
+
 def start_marked(**environ: str) -> subprocess.Popen[bytes]:
     """Starts a process with such an environment."""
     process = subprocess.Popen(["/bin/sleep", "100"], env=environ)
@@ -42,9 +45,9 @@ def start_marked(**environ: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.fixture
-def processes() -> Iterator[list[subprocess.Popen[bytes]]]:
+def processes() -> Iterator[Processes]:
     """Yields a list; kills the processes in it."""
-    processes: list[subprocess.Popen[bytes]] = []
+    processes: Processes = []
     yield processes
     for process in processes:
         process.kill()
@@ -59,7 +62,7 @@ def simulators(experiment: Experiment, name: str, count: int) -> list[int]:
 
 
 def test_processes_are_found_by_the_id_of_their_run(
-    experiment: Experiment, run_id: str, processes: list[subprocess.Popen[bytes]]
+    experiment: Experiment, run_id: str, processes: Processes
 ) -> None:
     root = str(experiment.root)
     dead_run = f"{run_id} of a dead launcher"
@@ -85,7 +88,7 @@ def test_a_directory_is_known_by_any_path(
     experiment: Experiment,
     run_id: str,
     tmp_path: Path,
-    processes: list[subprocess.Popen[bytes]],
+    processes: Processes,
 ) -> None:
     link = tmp_path / "link"
     link.symlink_to(experiment.root)
@@ -115,7 +118,7 @@ def test_simulators_of_a_dead_service_are_killed_and_the_living_ones_are_not(
 
 
 def test_a_pid_that_is_used_again_protects_nobody(
-    experiment: Experiment, run_id: str, processes: list[subprocess.Popen[bytes]]
+    experiment: Experiment, run_id: str, processes: Processes
 ) -> None:
     """Its process is younger than what the one before it has left."""
     command = 'read pid; exec env -i SAC_RUN_ID="$0" SAC_SERVICE_PID="$pid" sleep 100'

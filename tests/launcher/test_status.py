@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,7 @@ from tfagents_system.experiment import run_lock
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.run_file import Run, RunService
 from tfagents_system.experiment.status_file import Awaited, Phase
-from tfagents_system.launcher import daemontools, status
+from tfagents_system.launcher import daemontools, status, stop
 from tfagents_system.launcher.run_locks import RunLocks
 
 
@@ -160,3 +161,73 @@ def test_an_experiment_is_found_by_its_directory_or_by_the_variables(
     monkeypatch.setattr(sys, "argv", ["status", "stop"])
     assert status.main() == 0
     assert capsys.readouterr().out == "Stopped. Nothing of this run is left.\n"
+
+
+def test_a_run_without_run_json_has_a_status_and_can_be_stopped(
+    experiment: Experiment,
+    locks: RunLocks,
+    start_services: StartServices,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As while the first prepare step runs, or where somebody deletes it."""
+    start_services(learner=SLEEP)
+    locks.close()
+    (line,) = printed(experiment, capsys)
+    assert line == (
+        f"{experiment.root}: running without launcher, not started; more is not known "
+        f"(cannot read {experiment.run}: No such file or directory)"
+    )
+    experiment.run.write_text("{")
+    (line,) = printed(experiment, capsys)
+    assert f"more is not known ({experiment.run} is damaged: " in line
+    experiment.run.unlink()
+    status.stop_run(experiment)
+    assert capsys.readouterr().out == "Stopped. Nothing of this run is left.\n"
+    assert not run_lock.is_running(experiment)
+    with pytest.raises(UserError, match="no run in "):
+        status.print_status(experiment)
+    with pytest.raises(UserError, match="no run in "):
+        status.stop_run(experiment)
+
+
+@pytest.mark.parametrize("is_old_name", [True, False])
+def test_a_run_whose_directory_was_moved_is_stopped_by_both_its_names(
+    experiment: Experiment,
+    locks: RunLocks,
+    start_services: StartServices,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_old_name: bool,
+) -> None:
+    monkeypatch.setattr(stop, "STOP_GRACE_SECS", 0.2)
+    start_services(learner=f"exec env SAC_EXP_DIR='{experiment.root}' sleep 100")
+    locks.close()
+    moved = Experiment(tmp_path / "moved")
+    experiment.root.rename(moved.root)
+    status.stop_run(experiment if is_old_name else moved)
+    assert not run_lock.is_running(moved)
+    assert not experiment.root.exists()
+
+
+def test_a_training_in_one_process_is_not_this_ones_to_stop(
+    experiment: Experiment,
+) -> None:
+    (experiment.root / "kwargs.json").write_text("{}")
+    with run_lock.open_lock(experiment) as lock:
+        assert run_lock.try_lock(lock)
+        with subprocess.Popen(["sleep", "100"], pass_fds=[lock]) as training:
+            for act in (status.stop_run, status.print_status):
+                with pytest.raises(UserError, match="belongs to sac-train"):
+                    act(experiment)
+            assert training.poll() is None
+            training.kill()
+
+
+def test_a_run_on_another_machine_is_not_called_stopped(
+    experiment: Experiment, locks: RunLocks
+) -> None:
+    """Its lock is held, by nobody here; this process does not count itself."""
+    assert run_lock.try_lock(locks.lock)
+    write_run(experiment, "learner")
+    with pytest.raises(UserError, match="in use on another machine; stop it there"):
+        status.stop_run(experiment)

@@ -158,10 +158,12 @@ def svscan_pids(experiment: Experiment) -> list[int]:
     return pids
 
 
-def watch_run(experiment: Experiment, names: list[str], locks: RunLocks) -> None:
+def watch_run(
+    experiment: Experiment, names: list[str], locks: RunLocks, run_id: str = ""
+) -> None:
     """Watches services as the launcher does, until training is complete."""
     run = RunProcesses(experiment)
-    watch.watch_until_done(experiment, names, make_environment(), locks, run)
+    watch.watch_until_done(experiment, names, make_environment(run_id), locks, run)
 
 
 def test_a_run_is_over_when_the_workers_have_evaluated_the_final_policy(
@@ -249,12 +251,13 @@ def test_a_run_ends_where_its_directory_was_moved(
 ) -> None:
     monkeypatch.setattr(watch, "POLL_SECS", 0.05)
     experiment = Experiment(tmp_path / "inside")
+    worker = "collect_worker_0"
     experiment.make()
-    write_script(experiment.service("collect_worker_0") / "run", SLEEP)
+    write_script(experiment.service(worker) / "run", SLEEP)
     run = RunProcesses(experiment, run_id=run_id)
     with exclusive_run(experiment) as locks:
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            names = ["collect_worker_0"]
+            names = [worker]
             end = pool.submit(
                 watch.watch_until_done,
                 experiment,

@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import contextlib
 
 
 def say(text: str, end: str = "\n") -> None:
     """Prints a text at once; a full disk or a closed pipe must not end a training.
 
-    What could not be written is dropped: it is about a moment that is over.
+    What could not be written is dropped: it is about a moment that is over. For that
+    the launcher runs under `python -u`; a buffer would be written again at its end,
+    where a failure changes the exit code.
 
     Args:
       text: The text.
       end: What comes after it.
     """
-    try:
+    with contextlib.suppress(OSError):
         print(text, end=end, flush=True)
-    except OSError:
-        _drop_unwritten()
-
-
-def _drop_unwritten() -> None:
-    """Gives standard output an empty buffer.
-
-    Python would try to write the old one again with each text, and at its end, where
-    a failure changes the exit code.
-    """
-    try:
-        descriptor = sys.stdout.fileno()
-    except OSError:
-        descriptor = os.open(os.devnull, os.O_WRONLY)
-    sys.stdout = open(  # noqa: SIM115 # It stays open to the end.
-        descriptor,
-        "w",
-        encoding=sys.stdout.encoding,
-        errors=sys.stdout.errors,
-        closefd=False,
-    )

@@ -20,6 +20,7 @@ from typing import BinaryIO
 from tfagents_system.errors import UserError
 from tfagents_system.experiment import services
 from tfagents_system.experiment.directory import REPOSITORY, Experiment
+from tfagents_system.host.process_tree import started_at
 from tfagents_system.launcher.topology import TEMPLATES, Service
 
 LOCAL_DAEMONTOOLS = REPOSITORY / ".daemontools" / "usr" / "bin"
@@ -135,10 +136,14 @@ def service_folders(experiment: Experiment) -> list[Path]:
 
 
 def pid_of(experiment: Experiment, name: str) -> int | None:
-    """Returns the pid of a service's process, or None while it is down."""
+    """Returns the pid of a service's process, or None while it is down.
+
+    A supervise that cannot write, as on a full disk, goes on naming a dead one.
+    """
     output = _call("svstat", str(experiment.service(name)))
     match = re.search(r": up \(pid (\d+)\)", output)
-    return int(match.group(1)) if match else None
+    pid = int(match.group(1)) if match else None
+    return pid if pid and started_at(pid) is not None else None
 
 
 def svc(option: str, folders: Sequence[Path]) -> None:

@@ -42,7 +42,7 @@ def detach(experiment: Experiment) -> int:
     with log.open("ab") as output:
         offset = output.tell()
         launcher = subprocess.Popen(
-            [sys.executable, "-m", "tfagents_system.launcher.launch"],
+            [sys.executable, "-u", "-m", "tfagents_system.launcher.launch"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
