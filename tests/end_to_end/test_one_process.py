@@ -232,7 +232,8 @@ def test_a_full_disk_costs_checkpoints_and_no_training(tmp_path: Path) -> None:
         )
     try:
         seen = Path(f"/proc/{process.pid}/root{mounted}")
-        wait_for((seen / "runs" / "ckpt-300.json").exists, "a checkpoint")
+        checkpoint = seen / "runs" / "ckpt-300.json"
+        wait_for(checkpoint.exists, "a checkpoint", timeout_secs=300)
         with opened(seen) as disk:  # It stays as long as it is open.
             fill_and_free(disk, printed)
             process.send_signal(signal.SIGINT)

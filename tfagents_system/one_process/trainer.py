@@ -79,8 +79,7 @@ class Trainer:
           experiment: The log directory.
           loop: Lengths and intervals.
           stop: Ends `run`; None: one of its own.
-          check_place: Called before anything is written: raises where the log directory
-            is no longer this training's.
+          check_place: Called before writing; raises if the log directory is lost.
         """
         env, self.eval_env = envs
         self.params, self.agent, self.loop = params, agent, loop
@@ -90,9 +89,8 @@ class Trainer:
         self.buffer = RingBuffer(codec, loop.buffer_size, NStep.of(params))
         self.policy = make_policy(agent.collect_policy, self.rng)
         self.random_policy = RandomPolicy(env.action_spec(), self.rng)
-        self.greedy_policy = make_policy(
-            greedy_policy.GreedyPolicy(agent.policy), self.rng
-        )
+        greedy = greedy_policy.GreedyPolicy(agent.policy)
+        self.greedy_policy = make_policy(greedy, self.rng)
         self.gradient_steps = BackgroundSteps(
             agent, codec, params.train_batch_size, self.policy
         )
@@ -112,15 +110,13 @@ class Trainer:
         )
         self._log = TrainingLog(self._logbook.train, self._count)
         self._rates = RateMeter()
-        self._experiment = experiment
-        self._check_place = check_place
+        self._experiment, self._check_place = experiment, check_place
         self._exporter = policy_export.PolicyExporter(experiment, agent)
         self._has_saved_models = False
         self._checkpoints = Checkpoints(
             experiment, agent, self.buffer, loop.max_to_keep
         )
-        self._saved_iteration = 0
-        self.has_given_up = False
+        self._saved_iteration, self.has_given_up = 0, False
 
     @property
     def train_step(self) -> int:

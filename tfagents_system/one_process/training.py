@@ -61,39 +61,50 @@ def train(
     with contextlib.suppress(RuntimeError):
         threads.limit_tensorflow_threads(threads.num_cpus())
     with _no_exit():
-        chosen = inputs.read(experiment, given, saved)
-        loop = flags.Loop(
-            **{
-                field.name: chosen.kwargs[field.name]
-                for field in dataclasses.fields(flags.Loop)
-            }
-        )
-        params, specs, agent = _rehearse(chosen, loop)
-        with contextlib.ExitStack() as stack:
-            check_place = stack.enter_context(ownership.own(experiment))
-            stop = stack.enter_context(_stop_on_signals())
-            if inputs.read_saved(experiment) != saved:
-                raise UserError(
-                    f"another training began in {experiment.root} just now; try again"
-                )
-            with ownership.cannot_write(experiment):
-                inputs.write(experiment, chosen, params)
-                specs.save(experiment.specs)
-            env = hooks.make_collect_env(params, 0, loop.seed)
-            stack.callback(env.close)
-            eval_env = hooks.make_eval_env(params, 0, loop.seed + 1, env)
-            stack.callback(eval_env.close)
-            trainer = trainer_class(
-                params,
-                agent,
-                (env, eval_env),
-                RowCodec.of(params, specs),
-                experiment,
-                loop,
-                stop,
-                check_place=check_place,
+        is_complete = _train_in(experiment, given, saved, trainer_class)
+    return is_complete
+
+
+def _train_in(
+    experiment: Experiment,
+    given: dict[str, Any],
+    saved: dict[str, Any],
+    trainer_class: type[Trainer],
+) -> bool:
+    """Trains in a directory that is free, with flags that have been checked."""
+    chosen = inputs.read(experiment, given, saved)
+    loop = flags.Loop(
+        **{
+            field.name: chosen.kwargs[field.name]
+            for field in dataclasses.fields(flags.Loop)
+        }
+    )
+    params, specs, agent = _rehearse(chosen, loop)
+    with contextlib.ExitStack() as stack:
+        check_place = stack.enter_context(ownership.own(experiment))
+        stop = stack.enter_context(_stop_on_signals())
+        if inputs.read_saved(experiment) != saved:
+            raise UserError(
+                f"another training began in {experiment.root} just now; try again"
             )
-            is_complete = _run(trainer)
+        with ownership.cannot_write(experiment):
+            inputs.write(experiment, chosen, params)
+            specs.save(experiment.specs)
+        env = hooks.make_collect_env(params, 0, loop.seed)
+        stack.callback(env.close)
+        eval_env = hooks.make_eval_env(params, 0, loop.seed + 1, env)
+        stack.callback(eval_env.close)
+        trainer = trainer_class(
+            params,
+            agent,
+            (env, eval_env),
+            RowCodec.of(params, specs),
+            experiment,
+            loop,
+            stop,
+            check_place=check_place,
+        )
+        is_complete = _run(trainer)
     return is_complete
 
 
