@@ -93,5 +93,6 @@ def test_params_of_the_directory_are_executed_unless_others_are_given(
     trap = f"import pathlib\npathlib.Path({str(executed)!r}).touch()\n"
     experiment.params.write_text(trap + params.read_text())
     experiment.config.write_bytes(config.read_bytes())
-    evaluate("--exp_dir", experiment.root, *(["--params", params] if is_given else []))
+    given: list[str | Path] = ["--params", params] if is_given else []
+    evaluate("--exp_dir", experiment.root, *given)
     assert executed.exists() != is_given

@@ -54,7 +54,7 @@ def test_a_read_only_directory_is_one_line(
         "sys.exit(run_command(Experiment(pathlib.Path(sys.argv[1])).make))\n"
     )
     read_only = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
-    mounted = ["unshare", "--mount", "sh", "-c", read_only, tmp_path]
+    mounted = ["unshare", "--mount", "sh", "-c", read_only, str(tmp_path)]
     result = subprocess.run(
         [*mounted, sys.executable, "-c", code, tmp_path / name],
         cwd=REPOSITORY,

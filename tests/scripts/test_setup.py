@@ -192,8 +192,8 @@ def test_a_read_only_checkout_is_one_line(tmp_path: Path) -> None:
     setup = copy_of_the_project(tmp_path)
     project = setup.parent.parent
     read_only = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && "$0"/$1'
-    command = ["unshare", "--mount", "sh", "-c", read_only, project, "scripts/setup.sh"]
-    result = run(command, SAC_PYTHON=sys.executable)
+    mounted = ["unshare", "--mount", "sh", "-c", read_only, str(project)]
+    result = run([*mounted, "scripts/setup.sh"], SAC_PYTHON=sys.executable)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
         f"setup.sh: cannot write to {project}, which belongs to root: use a checkout "
