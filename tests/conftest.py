@@ -24,12 +24,22 @@ quiet_imports()
 render_without_screen()
 os.environ.update(NO_PROXY)
 
-# Whole trainings, set-ups and processes, which scripts/test.sh --quick leaves out: each
-# of these tests takes more than about three seconds. Files and tests by the beginning
-# of their names.
+# What scripts/test.sh --quick leaves out: whole trainings, set-ups, and what starts
+# many processes or learns for long. Files and tests, by the beginnings of their names.
 SLOW = (
     "tests/end_to_end/",
-    "tests/slurm/",
+    "tests/algorithm/test_recurrent.py::test_an_lstm_learns",
+    "tests/environments/test_extras.py",
+    "tests/host/test_memory.py::test_estimate_is_what_reverb_takes",
+    "tests/host/test_quiet.py",
+    "tests/host/test_threads.py",
+    "tests/one_process/test_training.py",
+    "tests/processes/test_main.py",
+    "tests/processes/test_startup.py",
+    "tests/scripts/test_benchmark.py",
+    "tests/scripts/test_setup.py",
+    "tests/test_imports.py",
+    "tests/test_run.py",
 )
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, SLOW
 
 PACKAGE = REPOSITORY / "tfagents_system"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -85,3 +85,10 @@ def test_each_module_has_a_test_of_its_name_or_a_reason() -> None:
 
 def test_reasons_are_of_modules_that_exist() -> None:
     assert all((PACKAGE / module).exists() for module in TESTED_ELSEWHERE)
+
+
+def test_what_is_slow_exists() -> None:
+    for name in SLOW:
+        path, _, test = name.partition("::")
+        assert (REPOSITORY / path).exists(), name
+        assert not test or f"def {test}" in (REPOSITORY / path).read_text(), name
