@@ -103,6 +103,8 @@ class Training(abc.ABC):
       process: What was started last: the launcher, or sac-train.
       prefix: What the commands are started through, e.g. `setpriv`.
       environment: Variables of what is started, beside this process's.
+      params: The params file.
+      num_workers: Collect workers, where they are processes.
     """
 
     def __init__(
@@ -127,6 +129,7 @@ class Training(abc.ABC):
         self.prefix: tuple[str, ...] = ()
         self.environment: dict[str, str] = {}
         self.params = Path(faulty_params.__file__)
+        self.num_workers = 1
         self.config = folder / "config.json"
         self.config.write_text(json.dumps(config))
         self._folder = folder
@@ -258,7 +261,8 @@ class ManyProcesses(Training):
         """Returns the launcher's command."""
         variables = self._folder / "variables.sh"
         variables.write_text(
-            f"SAC_NUM_COLLECT_WORKERS=1\nSAC_PARAMS='{self.params}'\n"
+            f"SAC_NUM_COLLECT_WORKERS={self.num_workers}\n"
+            f"SAC_PARAMS='{self.params}'\n"
             f"SAC_CONFIG='{self.config}'\nSAC_EXP_DIR='{self.root}'\n"
         )
         return [str(REPOSITORY / "launch_training.sh"), str(variables)]
