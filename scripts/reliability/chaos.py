@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import collections
 import json
-import os
 import signal
 import statistics
 import sys
@@ -26,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import small_disk
-from disturbances import Disturbances
+from disturbances import Disturbances, make_plan
 from fault import remove
 from limited_waiting import Violation, pause
 from moved_clock import MovedClock, find_library
@@ -39,6 +38,7 @@ from tfagents_system.experiment import status_file
 from tfagents_system.experiment.directory import REPOSITORY, Experiment
 from tfagents_system.experiment.run_file import Run
 from tfagents_system.host import ports
+from tfagents_system.host.quiet import quiet_imports
 
 NUM_WORKERS = 2
 ITERATION_TRAIN_STEPS = 200
@@ -113,7 +113,7 @@ def disturb(
     """Disturbs as often as asked, then lets the training finish."""
     counts: collections.Counter[str] = collections.Counter()
     recovery_secs = []
-    for number, kind in enumerate(disturbances.plan(args.faults)):
+    for number, kind in enumerate(make_plan(args.faults, args.seed)):
         if number % FAULTS_PER_BURST == 0:
             recovery_secs.append(wait_for_progress(training, watcher))
         if len(watcher.violations) > MAX_VIOLATIONS:
@@ -231,5 +231,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    quiet_imports()
     sys.exit(main())

@@ -42,6 +42,14 @@ _MAX_FULL_SECS = 10.0
 _CLOCK_SECS = (-86_400, -3_600, -60, 0, 60, 3_600, 86_400)
 
 
+def make_plan(count: int, seed: int) -> list[str]:
+    """Returns the kinds of so many disturbances, in the order of their turn."""
+    deck = [kind for kind in SHARES for _ in range(round(SHARES[kind] * count))]
+    deck = (deck + ["kill"] * count)[:count]
+    random.Random(seed).shuffle(deck)
+    return deck
+
+
 class Disturbances:
     """Disturbs one training."""
 
@@ -68,14 +76,6 @@ class Disturbances:
             "full disk": self._fill_the_disk,
             "move the clock": self._move_the_clock,
         }
-
-    def plan(self, count: int) -> list[str]:
-        """Returns the kinds of so many disturbances, in the order of their turn."""
-        kinds = list(SHARES)
-        deck = [kind for kind in kinds for _ in range(round(SHARES[kind] * count))]
-        deck = (deck + kinds[:1] * count)[:count]
-        self._rng.shuffle(deck)
-        return deck
 
     def delay_secs(self, mean_secs: float) -> float:
         """Returns how long to wait until the next one."""
