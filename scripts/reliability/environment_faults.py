@@ -7,7 +7,6 @@ import os
 import signal
 
 from fault import Fault, Scene, goes_on, stop_in_time
-from faulty_params import LONG_STEP_SECS
 from limited_waiting import pause, wait_for
 from trainings import START_SECS, ManyProcesses, OneProcess, Training
 
@@ -131,7 +130,7 @@ FAULTS = [
             ),
             Fault(
                 f"long_steps_{mode}",
-                f"env steps of {LONG_STEP_SECS:.0f} s, then stop ({mode})",
+                f"env steps of 60 s, then stop ({mode})",
                 functools.partial(_has_long_steps, kind=kind),
             ),
         )

@@ -128,7 +128,8 @@ class Scene:
                     training.wait_end()
         with contextlib.suppress(Violation):
             wait_for(lambda: not self.traces.processes(), "end", _END_SECS)
-        self.violations += [f"left: {line}" for line in self.traces.describe()]
+        if left := self.traces.describe():
+            self.violations.append(f"{len(left)} processes are left: {left[0]} ...")
         self.violations += self.traces.violations
         for training, before in self._acknowledged.items():
             after = training.read_saved()

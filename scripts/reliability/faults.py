@@ -17,7 +17,6 @@ import argparse
 import concurrent.futures
 import dataclasses
 import json
-import os
 import signal
 import sys
 import textwrap
@@ -31,6 +30,8 @@ import moved_clock
 import small_disk
 import stop_faults
 from fault import Fault, Outcome
+
+from tfagents_system.host.quiet import quiet_imports
 
 # The long ones first: then the last ones do not wait for them.
 FAULTS: list[Fault] = [
@@ -101,5 +102,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    quiet_imports()
     sys.exit(main())

@@ -15,7 +15,6 @@ from tf_agents.trajectories import time_step as ts
 
 from tfagents_system.train_params_base import TrainParamsBase
 
-HORIZON = 20
 STEP_SECS = 0.01
 # The checks before a training take fewer steps in an environment.
 STEPS_BEFORE_FAULT = 30
@@ -27,10 +26,11 @@ CHATTER = "x" * 9_999 + "\n"
 class FaultyEnvironment(py_environment.PyEnvironment):
     """A point on [-1, 1] that should go to 0, until something goes wrong."""
 
-    def __init__(self, behaviour: str, seed: int | None) -> None:
+    def __init__(self, behaviour: str, horizon: int, seed: int | None) -> None:
         """Makes it; some faults happen here."""
         super().__init__(handle_auto_reset=False)
         self._behaviour = behaviour
+        self._horizon = horizon
         self._rng = np.random.default_rng(seed)
         self._position = 0.0
         self._num_steps = 0
@@ -73,7 +73,7 @@ class FaultyEnvironment(py_environment.PyEnvironment):
         self._position = float(np.clip(self._position + action[0], -1, 1))
         self._num_steps += 1
         reward = -abs(self._position)
-        if self._num_steps == HORIZON:
+        if self._num_steps == self._horizon:
             return ts.truncation(self._observe(), reward)
         return ts.transition(self._observe(), reward)
 
@@ -92,7 +92,7 @@ class FaultyEnvironment(py_environment.PyEnvironment):
             time.sleep(LONG_STEP_SECS)
 
     def _observe(self) -> Any:
-        return np.array([self._position, self._num_steps / HORIZON], np.float32)
+        return np.array([self._position, self._num_steps / self._horizon], np.float32)
 
 
 class TrainParams(TrainParamsBase):
@@ -100,4 +100,5 @@ class TrainParams(TrainParamsBase):
 
     def env_ctor(self, seed: int | None = None, *args: Any, **kwargs: Any) -> Any:
         """Makes the environment."""
-        return FaultyEnvironment(self.env_config["behaviour"], seed)
+        config = self.env_config
+        return FaultyEnvironment(config["behaviour"], config["horizon"], seed)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 _LIBRARIES = "usr/lib/*/faketime/libfaketimeMT.so.1"
 INSTALL = "libfaketime is missing: apt-get install faketime (or libfaketime)"
+# Under libfaketime 0.9.10 time.sleep fails with EINVAL (clock_nanosleep until a time of
+# the monotonic clock). Every Python process imports this module when it starts.
+_SITECUSTOMIZE = """import select
+import time
+
+time.sleep = lambda secs: select.select([], [], [], secs) and None
+"""
 
 
 def find_library() -> Path:
@@ -18,7 +24,11 @@ def find_library() -> Path:
 
 
 class MovedClock:
-    """The clock of the processes that are started with its environment."""
+    """The clock of the processes that are started with its environment.
+
+    Waits of C++ until a time of day end early or late after a move, other than with a
+    clock that is really set: the kernel does not know of this one.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Begins with the machine's time.
@@ -27,6 +37,9 @@ class MovedClock:
           folder: For the file that says how far the clock is moved.
         """
         self._file = folder / "clock"
+        self._modules = folder / "modules_of_the_clock"
+        self._modules.mkdir()
+        (self._modules / "sitecustomize.py").write_text(_SITECUSTOMIZE)
         self._library = find_library()
         self.move(0)
 
@@ -34,12 +47,13 @@ class MovedClock:
         """Sets how far the clock differs from the machine's."""
         partial = self._file.with_name("clock.new")
         partial.write_text(f"{secs:+d}\n")
-        os.replace(partial, self._file)  # noqa: PTH105
+        partial.replace(self._file)
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables that whatever is started must have in its environment."""
         return {
+            "PYTHONPATH": str(self._modules),
             "LD_PRELOAD": str(self._library),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             # Read the file again for each question.

@@ -15,11 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import tensorflow as tf
-from reverb.cc import schema_pb2
-from reverb.cc.checkpointing import checkpoint_pb2
 
-from tfagents_system.dataflow.replay import EXPERIENCE_TABLE
 from tfagents_system.experiment import generations
 from tfagents_system.experiment.directory import Experiment
 
@@ -51,6 +47,12 @@ def read_newest_generation(root: Path) -> SavedRows | None:
     Returns:
       It; None if there is none, or if it was removed meanwhile, as old ones are.
     """
+    # Importing TensorFlow takes seconds.
+    import tensorflow as tf
+    from reverb.cc.checkpointing import checkpoint_pb2
+
+    from tfagents_system.dataflow.replay import EXPERIENCE_TABLE
+
     with contextlib.suppress(OSError, tf.errors.OpError):
         for generation in generations.list_generations(Experiment(root))[:1]:
             (folder,) = (generation.path / "replay").iterdir()
@@ -61,21 +63,29 @@ def read_newest_generation(root: Path) -> SavedRows | None:
             return SavedRows(
                 generation.path,
                 generation.train_step,
-                _item_digests(folder),
+                read_item_digests(folder, EXPERIENCE_TABLE),
                 table.rate_limiter.insert_count,
                 table.max_size,
             )
     return None
 
 
-def _item_digests(folder: Path) -> tuple[bytes, ...]:
+def read_item_digests(folder: Path, table: str) -> tuple[bytes, ...]:
+    """Returns a digest of the contents of each item in a checkpoint of Reverb.
+
+    Args:
+      folder: Reverb's own folder of the checkpoint.
+      table: Name of the table.
+    """
+    from reverb.cc import schema_pb2
+
     chunks = {
         chunk.chunk_key: hashlib.sha1(chunk.data.SerializeToString()).digest()
         for chunk in _read(folder / "chunks.tfrecord", schema_pb2.ChunkData)
     }
     digests = []
     for item in _read(folder / "items.tfrecord", schema_pb2.PrioritizedItem):
-        if item.table != EXPERIENCE_TABLE:
+        if item.table != table:
             continue
         digest = hashlib.sha1()
         for column in item.flat_trajectory.columns:
@@ -87,6 +97,8 @@ def _item_digests(folder: Path) -> tuple[bytes, ...]:
 
 
 def _read(path: Path, kind: type[_Message]) -> list[_Message]:
+    import tensorflow as tf
+
     records = tf.data.TFRecordDataset(str(path), compression_type="ZLIB")
     return [kind.FromString(record.numpy()) for record in records]
 

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import faulty_params
 import psutil
 import saved_rows
 from limited_waiting import Violation, wait_for
@@ -29,6 +28,8 @@ from tfagents_system.experiment.status_file import Phase
 # On a machine with much else to do.
 START_SECS = 600.0
 STOP_SECS = 60.0
+# Env steps of an episode.
+_HORIZON = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,10 +77,10 @@ def make_config(behaviour: str = "", **train_params: Any) -> dict[str, Any]:
     """
     return {
         "behaviour": behaviour,
-        "horizon": faulty_params.HORIZON,
+        "horizon": _HORIZON,
         "train_params": {
             "num_iter": 100_000,
-            "num_steps_per_iter": faulty_params.HORIZON,
+            "num_steps_per_iter": _HORIZON,
             "n_train_episodes_per_iter": 1,
             "n_buffer_init_episodes": 10,
             "n_episodes_in_buffer": 200,
@@ -103,6 +104,8 @@ class Training(abc.ABC):
       process: What was started last: the launcher, or sac-train.
       prefix: What the commands are started through, e.g. `setpriv`.
       environment: Variables of what is started, beside this process's.
+      params: The params file.
+      num_workers: Collect workers, where they are processes.
     """
 
     def __init__(
@@ -126,7 +129,8 @@ class Training(abc.ABC):
         self.process: subprocess.Popen[bytes] | None = None
         self.prefix: tuple[str, ...] = ()
         self.environment: dict[str, str] = {}
-        self.params = Path(faulty_params.__file__)
+        self.params = Path(__file__).with_name("faulty_params.py")
+        self.num_workers = 1
         self.config = folder / "config.json"
         self.config.write_text(json.dumps(config))
         self._folder = folder
@@ -258,7 +262,8 @@ class ManyProcesses(Training):
         """Returns the launcher's command."""
         variables = self._folder / "variables.sh"
         variables.write_text(
-            f"SAC_NUM_COLLECT_WORKERS=1\nSAC_PARAMS='{self.params}'\n"
+            f"SAC_NUM_COLLECT_WORKERS={self.num_workers}\n"
+            f"SAC_PARAMS='{self.params}'\n"
             f"SAC_CONFIG='{self.config}'\nSAC_EXP_DIR='{self.root}'\n"
         )
         return [str(REPOSITORY / "launch_training.sh"), str(variables)]
