@@ -77,8 +77,8 @@ def test_writing_summaries(tmp_path: Path) -> None:
 
 def test_publishing_and_pulling_the_policy(trained: Any, port: int) -> None:
     client = replay.connect(port)
-    publisher = PolicyPublisher(trained, client)
-    policies = PolicyClient(trained, client)
+    publisher = PolicyPublisher(trained, client, "run")
+    policies = PolicyClient(trained, client, "run")
     assert len(trained.collect_policy.variables()) == 6
 
     def publish_and_pull(_: int) -> None:

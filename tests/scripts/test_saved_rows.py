@@ -12,6 +12,7 @@ from saved_rows import SavedRows, find_losses, read_newest_generation
 
 from tests.learning import helpers
 from tfagents_system.dataflow import replay
+from tfagents_system.dataflow.deadline import Line
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.experiment import generations
 from tfagents_system.experiment.directory import Experiment
@@ -46,7 +47,7 @@ def save(pendulum: tuple[Any, Any, Any], tmp_path: Path, free_port: int) -> Save
         helpers.write_rows(free_port, codec, rows)
         generations.begin(experiment)
         client = replay.connect(free_port)
-        checkpoint.complete(experiment, train_step, client, codec)
+        checkpoint.complete(experiment, train_step, client, Line(), codec)
         server.stop()
         saved = read_newest_generation(experiment.root)
         assert saved is not None
