@@ -14,7 +14,7 @@ from tests.learning import helpers
 from tfagents_system.dataflow import replay
 from tfagents_system.dataflow.deadline import Line
 from tfagents_system.dataflow.rows import RowCodec
-from tfagents_system.experiment import generations
+from tfagents_system.experiment import generations, identity
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.learning import checkpoint
 
@@ -27,7 +27,8 @@ Save = Callable[[list[float]], SavedRows]
 def save(pendulum: tuple[Any, Any, Any], tmp_path: Path, free_port: int) -> Save:
     """Returns a function that resumes, writes items and saves; one reward an item."""
     experiment, codec = Experiment(tmp_path / "exp"), RowCodec(pendulum[2])
-    experiment.root.mkdir()
+    experiment.make()
+    identity.claim(experiment, identity.Mode.MANY_PROCESSES)
     pacing = dataclasses.replace(
         helpers.PACING,
         capacity=CAPACITY_ITEMS * codec.rows_per_item,

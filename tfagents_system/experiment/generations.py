@@ -169,7 +169,7 @@ def _note(experiment: Experiment) -> None:
     """Remembers that the training has a checkpoint, so that it never begins anew."""
     try:
         identity.note_checkpoint(experiment)
-    except OSError as error:  # A full disk; the next generation is another chance.
+    except (OSError, UserError) as error:  # The next generation is another chance.
         logger.warning("%s not written: %s", experiment.identity, error)
 
 
