@@ -263,14 +263,16 @@ def test_a_launcher_is_asked_and_killed_if_it_does_not_heed(
     assert launcher.returncode == (3 if heeds else -signal.SIGKILL)
 
 
+@pytest.mark.parametrize("phase", [Phase.STOPPING, Phase.STOPPED])
 def test_a_launcher_that_stops_its_run_gets_the_time(
-    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch, phase: Phase
 ) -> None:
+    """Also to end when it has said that all is stopped."""
     monkeypatch.setattr(stop, "LAUNCHER_GRACE_SECS", 0.0)
     code = "trap 'sleep 0.5; exit 3' TERM; echo ready; while :; do sleep 0.05; done"
     with subprocess.Popen(["sh", "-c", code], stdout=subprocess.PIPE) as launcher:
         assert launcher.stdout is not None
         assert launcher.stdout.readline() == b"ready\n"
-        write_status(experiment, LAUNCHER, Phase.STOPPING, pid=launcher.pid)
+        write_status(experiment, LAUNCHER, phase, pid=launcher.pid)
         stop.stop_launcher(experiment, launcher.pid)
     assert launcher.returncode == 3

@@ -82,7 +82,7 @@ def stop_launcher(experiment: Experiment, pid: int) -> None:
     process_tree.send([pid], signal.SIGCONT)  # It may have been stopped by Ctrl-Z.
     while process_tree.started_at(pid) == started_at is not None:
         status = status_file.read_status(experiment, LAUNCHER, Status)
-        is_at_it = status.pid == pid and status.phase is Phase.STOPPING
+        is_at_it = status.pid == pid and status.phase in (Phase.STOPPING, Phase.STOPPED)
         grace_secs = LAUNCHER_STOP_SECS if is_at_it else LAUNCHER_GRACE_SECS
         if time.monotonic() - asked_at > grace_secs:
             logger.warning("killing the launcher (pid %d), which did not stop", pid)
