@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import json
 import signal
 import statistics
@@ -79,16 +80,13 @@ def make_config(train_steps: int) -> dict[str, Any]:
     }
 
 
-def start(kind: type[Training], disk: SmallDisk, clock: MovedClock, steps: int) -> Any:
-    """Starts the training; returns it."""
-    folder = disk.folder.parent / "training"
+def make_training(folder: Path, disk: SmallDisk, args: argparse.Namespace) -> Training:
+    """Makes the training; starts nothing."""
+    kind = OneProcess if args.one_process else ManyProcesses
     root = disk.folder / "experiment"
-    training = kind(folder, make_config(steps), Traces(), root)
+    training = kind(folder, make_config(args.train_steps), Traces(), root)
     training.params = REPOSITORY / "scripts" / "benchmark" / "benchmark_params.py"
-    training.environment = clock.environment
     training.num_workers = NUM_WORKERS
-    training.start()
-    training.wait_until_training()
     return training
 
 
@@ -174,33 +172,36 @@ def check_end(training: Training, watcher: Watcher, shared: set[Path]) -> None:
         watcher.note(violation)
 
 
-def run(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     """Trains and disturbs in a temporary folder; returns what was observed."""
     shared = set(Path("/dev/shm").iterdir())
     started = time.monotonic()
-    disk = SmallDisk(folder / "disk", DISK_MB)
-    clock = MovedClock(folder)
-    kind = OneProcess if args.one_process else ManyProcesses
-    training = start(kind, disk, clock, args.train_steps)
-    try:
+    with contextlib.ExitStack() as cleaning:  # In the opposite order.
+        folder = Path(tempfile.mkdtemp(prefix="sac_chaos_"))
+        cleaning.callback(remove, folder)
+        disk = SmallDisk(folder / "disk", DISK_MB)
+        cleaning.callback(disk.close)
+        clock = MovedClock(folder)
+        training = make_training(folder / "training", disk, args)
+        training.environment = clock.environment
+        cleaning.callback(training.traces.kill)
+        cleaning.callback(training.traces.close)
+        training.start()
+        training.wait_until_training()
         training.traces.watch()
         watcher = Watcher(training)
         disturbances = Disturbances(training, disk, clock, args.seed)
         result = disturb(training, watcher, disturbances, args)
         check_end(training, watcher, shared)
         workers = status_file.read_workers(Experiment(training.root))
-        return {
-            **result,
-            "train_step": training.progress(),
-            "final_returns": [worker.eval_return for worker in workers],
-            "last_line": training.wait_end().last_line,
-            "secs": round(time.monotonic() - started),
-            "violations": watcher.violations,
-        }
-    finally:
-        training.traces.close()
-        training.traces.kill()
-        disk.close()
+        result.update(
+            train_step=training.progress(),
+            final_returns=[worker.eval_return for worker in workers],
+            last_line=training.wait_end().last_line,
+            secs=round(time.monotonic() - started),
+            violations=watcher.violations,
+        )
+    return result
 
 
 def main() -> int:
@@ -219,13 +220,10 @@ def main() -> int:
     find_library()
     small_disk.enter_mount_namespace()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # Clean up.
-    folder = Path(tempfile.mkdtemp(prefix="sac_chaos_"))
     try:
-        result = run(folder, args)
-    except Violation as violation:  # It has not even begun.
+        result = run(args)
+    except Violation as violation:  # It has not even begun, or cannot go on.
         result = {"violations": [str(violation)]}
-    finally:
-        remove(folder)
     print(json.dumps(result), flush=True)
     return 1 if result["violations"] else 0
 
