@@ -5,6 +5,12 @@
 #     scripts/test.sh [--quick] [option or test of pytest ...]
 set -euo pipefail
 
+if [[ ${1-} == --help ]]; then
+  echo 'usage: scripts/test.sh [--quick] [option or test of pytest ...]'
+  echo '  --quick  leave out the tests that tests/conftest.py calls slow'
+  exit
+fi
+
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 python=$(scripts/setup.sh --dev)
 
