@@ -78,7 +78,7 @@ get_python() {
     say 'with Python 3.13, set-up says what it needs'
     ! there scripts/setup.sh || fail 'set-up took Python 3.13'
     printf '%s\n' "$bookworm_line" >"$root/etc/apt/sources.list.d/bookworm.list"
-    install python3.11
+    install --allow-downgrades --target-release bookworm python3 python3.11-venv
   fi
 }
 
