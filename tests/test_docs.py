@@ -55,7 +55,7 @@ COMMAND = re.compile(
 )
 FLAG = re.compile(r"(?<!\S)--[a-zA-Z]\w*(?:-\w+)*")
 # One of sbatch, and one that the launcher refuses.
-FLAGS_OF_OTHERS = {"--signal", "--fast"}
+FLAGS_OF_OTHERS = {"--signal", "--fast", "--randomly-seed"}
 # What prints the help where the command itself would install packages.
 HELP_FROM = {"scripts/benchmark/run.sh": "scripts/benchmark/run.py"}
 

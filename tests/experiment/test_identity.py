@@ -96,16 +96,21 @@ def test_what_both_modes_wrote_is_nobodys(experiment: Experiment) -> None:
             identity.check(experiment, mode)
 
 
-def test_a_strangers_directory_is_refused_and_what_a_shell_leaves_is_not(
-    experiment: Experiment,
+@pytest.mark.parametrize(
+    "name", ["DONE", "eval", "policies", "replay", "services", "tmp", "train", "videos"]
+)
+def test_a_strangers_files_are_not_written_over_and_others_do_not_matter(
+    experiment: Experiment, name: str
 ) -> None:
     experiment.make()
-    for harmless in (".nfs0001", "slurm-12.out", "launcher.log", "run.lock"):
+    for harmless in ("slurm-12.out", "launcher.log", "my variables.sh", "params.py"):
         (experiment.root / harmless).touch()
-    assert identity.check(experiment, MANY) is None
-    (experiment.root / "thesis.tex").touch()
-    with pytest.raises(UserError, match=r"not empty \(there is thesis\.tex\)"):
-        identity.check(experiment, MANY)
+    for mode in Mode:
+        assert identity.check(experiment, mode) is None
+    (experiment.root / name).mkdir()
+    for mode in Mode:
+        with pytest.raises(UserError, match=f"would write into the {name} there"):
+            identity.check(experiment, mode)
 
 
 @pytest.mark.parametrize(

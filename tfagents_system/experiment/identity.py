@@ -23,10 +23,19 @@ from tfagents_system.host.files import write_json
 #: Version of the layout of a directory. Those of 1 have no experiment.json.
 LAYOUT = 2
 
-# What may lie in a directory that is otherwise empty: what a shell, a scheduler, a
-# file system or an attempt that got nowhere leaves.
-_HARMLESS_NAMES = {"lost+found", "run.lock", "launcher.pid", "status"}
-_HARMLESS_SUFFIXES = {".log", ".out", ".err"}
+# What a training writes into, or empties. A directory that has one of these and is not
+# an experiment's is somebody else's; other files, such as the user's variables file or
+# the log of a scheduler, are left alone.
+_WRITTEN_NAMES = (
+    "DONE",
+    "eval",
+    "policies",
+    "replay",
+    "services",
+    "tmp",
+    "train",
+    "videos",
+)
 
 
 class Mode(enum.Enum):
@@ -65,7 +74,8 @@ def check(experiment: Experiment, mode: Mode) -> Identity | None:
       mode: How it is to be trained in.
 
     Returns:
-      Its identity; None for a directory that is missing or empty.
+      Its identity; None for a directory that is missing, or in which nobody has
+      trained.
 
     Raises:
       UserError: It belongs to the other mode, to another version, or to somebody else.
@@ -139,7 +149,7 @@ def _write(experiment: Experiment, identity: Identity) -> None:
 
 
 def _read(experiment: Experiment) -> Identity | None:
-    """Returns the identity of a directory; None if it is missing or empty.
+    """Returns the identity of a directory; None if nobody has trained in it.
 
     Raises:
       UserError: The directory is somebody else's, or cannot be read.
@@ -172,17 +182,15 @@ def _recognize(experiment: Experiment) -> Identity | None:
         )
     if "kwargs.json" in names:
         return Identity(Mode.ONE_PROCESS, 1, any(root.glob("ckpt-*.json")))
-    if names & {"run.json", "services", "specs.pbtxt"}:
+    if names & {"run.json", "specs.pbtxt"}:
         checkpoints = experiment.checkpoints
         has_checkpoint = any(
             any(checkpoints.glob(pattern)) for pattern in ("generation_*", "damaged_*")
         )
         return Identity(Mode.MANY_PROCESSES, 1, has_checkpoint)
-    for name in sorted(names):
-        is_log = any(name.endswith(suffix) for suffix in _HARMLESS_SUFFIXES)
-        if not (is_log or name.startswith(".") or name in _HARMLESS_NAMES):
-            raise UserError(
-                f"{root} is no experiment directory of this package and is not empty "
-                f"(there is {name}); choose another directory"
-            )
+    if name := next((name for name in _WRITTEN_NAMES if name in names), None):
+        raise UserError(
+            f"{root} is no experiment directory of this package, and training would "
+            f"write into the {name} there; choose another directory"
+        )
     return None
