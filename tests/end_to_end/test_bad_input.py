@@ -198,7 +198,10 @@ def damaged_checkpoints(attempt: Attempt) -> Result:
 
 
 def lost_checkpoints(attempt: Attempt) -> Result:
+    from tfagents_system.experiment import identity
+
     save_generation(attempt)
+    identity.claim(attempt.experiment, identity.Mode.MANY_PROCESSES)
     shutil.rmtree(attempt.experiment.checkpoints)
     return attempt.prepare()
 

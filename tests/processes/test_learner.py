@@ -234,7 +234,7 @@ def test_a_replay_server_that_is_stopped_holds_nobody(
         wait_for(lambda: status().waiting_for is Awaited.WARM_UP, "the learner")
         codec = RowCodec(pendulum[2])
         write_rows(free_port, codec, [make_row(codec)] * 2 * MIN_ROWS)
-        wait_for(lambda: status().train_step > 0, "gradient steps")
+        wait_for(lambda: status().train_step > 0, "gradient steps", 300)
         wait_for(lambda: status().waiting_for is Awaited.EXPERIENCE, "the learner")
         server.send_signal(signal.SIGSTOP)
         wait_for(lambda: status().waiting_for is Awaited.REPLAY_SERVER, "the learner")

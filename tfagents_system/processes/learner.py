@@ -175,11 +175,12 @@ def _train(
         _complete(experiment, loop, saver, status)
         while not startup.STOP.wait(POLL_SECS):  # supervise would start it again.
             reporter.poll(loop)  # The workers evaluate the final policy.
-    elif loop.train_step > 0:
+        return
+    if loop.train_step > 0:
         status.enter(Phase.CHECKPOINTING)
         # What could not be saved is in the status, and the launcher says so.
         saver.save().exception()
-        status.enter(Phase.STOPPED)
+    status.enter(Phase.STOPPED)
 
 
 def _stop_training(
