@@ -105,6 +105,8 @@ try_it() {
 }
 
 if (($# == 2)); then
+  # The first process of a namespace has no other default than to ignore them.
+  trap 'exit 130' INT TERM
   root=$2 network=()
   try_it
 else
