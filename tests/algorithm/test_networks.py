@@ -214,6 +214,12 @@ def test_float_vector_has_no_preprocessing(load: Callable[..., Any]) -> None:
     assert actor._encoder._preprocessing_combiner is None
 
 
+def test_a_new_actor_explores_as_the_archived_systems(load: Callable[..., Any]) -> None:
+    projection = networks.make_actor(load(), FLOATS, ACTION)._projection_networks
+    # TF-Agents' default of 0.1 would begin nearer to the middle of the actions.
+    assert projection._means_projection_layer.kernel_initializer.scale == 0.5
+
+
 @pytest.mark.parametrize("size", [16, 84])
 def test_images_are_scaled_and_become_a_vector(size: int) -> None:
     encoder = networks.make_image_encoder("linear")

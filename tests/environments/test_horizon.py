@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gym.envs.classic_control import PendulumEnv
 
 from tests.conftest import PENDULUM_PARAMS
 from tests.environments.toy_envs import CountingEnv, EnvParams
@@ -27,6 +28,15 @@ def test_the_environments_time_limit_takes_its_place(load: Any) -> None:
     # One that was built with it: what `__init__` makes of the horizon is there.
     assert completed is not params
     assert params.env_config == {"mine": 1}
+
+
+def test_the_environment_that_was_asked_is_closed(
+    load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[Any] = []
+    monkeypatch.setattr(PendulumEnv, "close", lambda env: closed.append(env))
+    horizon.complete(load(horizon=None), *PATHS)
+    assert len(closed) == 1
 
 
 def test_without_either_the_line_says_what_to_add() -> None:
