@@ -35,6 +35,7 @@ from traces import Traces
 from trainings import ManyProcesses, OneProcess, Training
 from watcher import Watcher
 
+from tfagents_system.errors import UserError
 from tfagents_system.experiment import status_file
 from tfagents_system.experiment.directory import REPOSITORY, Experiment
 from tfagents_system.experiment.run_file import Run
@@ -90,15 +91,26 @@ def make_training(folder: Path, disk: SmallDisk, args: argparse.Namespace) -> Tr
     return training
 
 
+def keep_running(training: Training, watcher: Watcher) -> bool:
+    """Starts again what has ended with an error; returns whether it is incomplete."""
+    if training.is_running:
+        return True
+    ended = training.wait_end()
+    if ended.code == 0:
+        return False
+    watcher.note(f"it ended with {ended.code}: {ended.last_line}")
+    training.start()
+    return True
+
+
 def wait_for_progress(training: Training, watcher: Watcher) -> float:
     """Watches until the training has gone on by an iteration; returns the seconds."""
     started = time.monotonic()
     before = training.progress()
     while training.progress() < before + ITERATION_TRAIN_STEPS:
         watcher.poll()
-        if not training.is_running and training.wait_end().code != 0:
-            watcher.note(f"it ended: {training.wait_end().last_line}")
-            training.start()
+        if not keep_running(training, watcher):
+            break
         if time.monotonic() - started > MAX_RECOVERY_SECS:
             watcher.note(f"no progress from train step {before}")
             break
@@ -116,7 +128,7 @@ def disturb(
             recovery_secs.append(wait_for_progress(training, watcher))
         if len(watcher.violations) > MAX_VIOLATIONS:
             break
-        if not training.is_running and training.wait_end().code == 0:
+        if not keep_running(training, watcher):
             watcher.note("complete before the last fault; raise --train_steps")
             break
         done = disturbances.cause(kind)
@@ -162,7 +174,7 @@ def check_end(training: Training, watcher: Watcher, shared: set[Path]) -> None:
             watcher.note("no DONE")
         try:
             ports.choose_port(Run.load(experiment).reverb_port)
-        except Exception as error:  # Whatever it is called by then.
+        except UserError as error:
             watcher.note(f"the port is still taken: {error}")
     if leaked := set(Path("/dev/shm").iterdir()) - shared:
         watcher.note(f"shared memory is left: {sorted(leaked)}")
