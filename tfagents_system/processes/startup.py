@@ -93,6 +93,7 @@ def run_process(name: str, main: Callable[[], int], folder: Path) -> int:
       The exit code.
     """
     if not PROCESSES[name].is_service:  # What it has to say is for the terminal.
+        logging.set_verbosity(logging.WARNING)
         return run_command(main)
     logging.set_verbosity(logging.INFO)
     cpus = sorted(os.sched_getaffinity(0))
