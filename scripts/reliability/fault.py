@@ -19,6 +19,7 @@ from typing import Any, Callable
 import limited_waiting
 import trainings
 from limited_waiting import Violation, wait_for
+from moved_clock import MovedClock
 from saved_rows import SavedRows, find_losses
 from small_disk import SmallDisk
 from traces import Traces
@@ -50,6 +51,7 @@ class Scene:
         self._trainings: list[Training] = []
         self._acknowledged: dict[Training, SavedRows] = {}
         self._disks: list[SmallDisk] = []
+        self._clocks: list[MovedClock] = []
 
     def make(
         self,
@@ -94,6 +96,11 @@ class Scene:
         disk = SmallDisk(self.folder / f"disk_{len(self._disks)}", megabytes)
         self._disks.append(disk)
         return disk
+
+    def make_clock(self) -> MovedClock:
+        """Makes a clock that can be moved."""
+        self._clocks.append(MovedClock(self.folder))
+        return self._clocks[-1]
 
     def expect(self, is_so: bool, otherwise: str) -> None:
         """Raises a violation unless something is so."""
@@ -154,6 +161,8 @@ class Scene:
                 training.process.wait()
         for disk in self._disks:
             disk.close()
+        for clock in self._clocks:
+            clock.clean()
 
 
 @dataclasses.dataclass(frozen=True)

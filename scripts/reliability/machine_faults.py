@@ -6,13 +6,14 @@ import functools
 
 from fault import Fault, Scene, goes_on, stop_in_time
 from limited_waiting import pause
-from moved_clock import MovedClock
 from trainings import ManyProcesses, OneProcess, Training
 
 from tfagents_system.experiment.directory import REPOSITORY
 
 _FULL_SECS = 120.0
 _HOUR_SECS = 3600
+# With time for many of them.
+_CHECKPOINT_SECS = 180.0
 
 
 def _full_disk(scene: Scene, kind: type[Training]) -> str:
@@ -57,14 +58,17 @@ def _full_at_first(scene: Scene, kind: type[Training]) -> str:
     return f"{refusal}; freed, it trains"
 
 
-def _clock_moved(scene: Scene, kind: type[Training], secs: int) -> str:
+def _clock_moved(scene: Scene, kind: type[Training], before: int, after: int) -> str:
+    """Moves the clock while it trains, from one difference to another, in seconds."""
     training = scene.make(kind)
-    clock = MovedClock(scene.folder)
+    clock = scene.make_clock()
+    clock.move(before)
     training.environment = clock.environment
     training.start_training()
     scene.acknowledge(training)
-    clock.move(secs)
-    goes_on(training)
+    clock.move(after)
+    for _ in range(3):  # The first may have been under way.
+        training.wait_for_checkpoint(_CHECKPOINT_SECS)
     stopped = stop_in_time(training)
     training.start_training()
     return f"checkpoints go on; {stopped}; it resumes"
@@ -87,12 +91,12 @@ FAULTS = [
         Fault(
             f"clock_back_{mode}",
             f"clock back by an hour ({mode})",
-            functools.partial(_clock_moved, kind=kind, secs=-_HOUR_SECS),
+            functools.partial(_clock_moved, kind=kind, before=0, after=-_HOUR_SECS),
         ),
         Fault(
             f"clock_forward_{mode}",
-            f"clock forward by a day ({mode})",
-            functools.partial(_clock_moved, kind=kind, secs=24 * _HOUR_SECS),
+            f"clock forward by an hour ({mode})",
+            functools.partial(_clock_moved, kind=kind, before=-_HOUR_SECS, after=0),
         ),
     )
 ]

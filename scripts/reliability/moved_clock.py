@@ -7,6 +7,8 @@ from pathlib import Path
 
 _LIBRARIES = "usr/lib/*/faketime/libfaketimeMT.so.1"
 INSTALL = "libfaketime is missing: apt-get install faketime (or libfaketime)"
+#: What the names of its shared memory have in common; the pid comes after it.
+LEFTOVERS = "faketime_"
 # Under libfaketime 0.9.10 time.sleep fails with EINVAL (clock_nanosleep until a time of
 # the monotonic clock). Every Python process imports this module when it starts.
 _SITECUSTOMIZE = """import select
@@ -26,8 +28,9 @@ def find_library() -> Path:
 class MovedClock:
     """The clock of the processes that are started with its environment.
 
-    Waits of C++ until a time of day end early or late after a move, other than with a
-    clock that is really set: the kernel does not know of this one.
+    The kernel does not know of it: where C++ waits until a time of day, as the timers
+    of gRPC do, the wait ends at once with a clock that is slow, and hours late with one
+    that is fast. So it may only be slow, and moves forward by becoming less so.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -44,10 +47,17 @@ class MovedClock:
         self.move(0)
 
     def move(self, secs: int) -> None:
-        """Sets how far the clock differs from the machine's."""
+        """Sets how far the clock differs from the machine's; 0 or negative."""
         partial = self._file.with_name("clock.new")
         partial.write_text(f"{secs:+d}\n")
         partial.replace(self._file)
+
+    @staticmethod
+    def clean() -> None:
+        """Removes what libfaketime leaves of processes that were killed."""
+        for path in Path("/dev/shm").glob(f"*{LEFTOVERS}*"):
+            if not Path("/proc", path.name.rpartition("_")[2]).exists():
+                path.unlink(missing_ok=True)
 
     @property
     def environment(self) -> dict[str, str]:
