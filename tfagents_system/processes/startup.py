@@ -92,9 +92,10 @@ def run_process(name: str, main: Callable[[], int], folder: Path) -> int:
     Returns:
       The exit code.
     """
-    logging.set_verbosity(logging.INFO)
-    if not PROCESSES[name].is_service:
+    if not PROCESSES[name].is_service:  # People read all that it prints.
+        logging.set_verbosity(logging.WARNING)
         return run_command(main)
+    logging.set_verbosity(logging.INFO)
     cpus = sorted(os.sched_getaffinity(0))
     logging.info("%s: pid %d, CPUs %s", folder.name, os.getpid(), cpus)
     code = _run_service(name, main)
