@@ -55,9 +55,13 @@ make_debian() {
   git archive HEAD | tar -x -C "$root/project"
 }
 
-# Runs a command on the fresh machine, as its root, in the project.
+# Runs a command on the fresh machine, as its root, in the project. Not by chroot: the
+# kernel makes no user namespaces in there, and SAC_PRIVATE_NETWORK may need one.
 there() {
-  chroot "$root" env -i HOME=/root LANG=C.UTF-8 PATH="$PATH" "${network[@]}" \
+  # shellcheck disable=SC2016 # The inner shell expands them.
+  unshare --mount sh -c 'mount --rbind "$0" "$0" && cd "$0" && pivot_root . mnt &&
+    cd / && umount --lazy /mnt && exec "$@"' "$root" \
+    env -i HOME=/root LANG=C.UTF-8 PATH="$PATH" "${network[@]}" \
     env --chdir=/project "$@"
 }
 

@@ -114,7 +114,7 @@ def test_bad_variable_is_one_line(
     variables: Path, tmp_path: Path, changes: dict[str, str], message: str
 ) -> None:
     if "SAC_EXP_NAME" not in changes:
-        changes = {"SAC_EXP_DIR": str(tmp_path), **changes}
+        changes = {"SAC_EXP_DIR": str(tmp_path / "experiment"), **changes}
     result = run(LAUNCH, variables, cwd=REPOSITORY, **changes)
     assert result.returncode == 2
     assert message in result.stderr
