@@ -213,8 +213,9 @@ def run(fault: Fault) -> Outcome:
             happened = fault.cause(scene)
         except (Violation, OSError) as error:
             scene.violations.append(str(error))
-        limited_waiting.end_of_waiting.set(time.monotonic() + LIMIT_SECS)
-        scene.end()
+        if not limited_waiting.interrupted.is_set():
+            limited_waiting.end_of_waiting.set(time.monotonic() + LIMIT_SECS)
+            scene.end()
     finally:
         scene.close()
         remove(folder)
