@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ NO_PROXY = topology.loopback_without_proxy(os.environ)
 quiet_imports()
 render_without_screen()
 os.environ.update(NO_PROXY)
+# Under nohup the processes that the tests start and signal would ignore it, too.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # What scripts/test.sh --quick leaves out: whole trainings, set-ups, and what starts
 # many processes or learns for long. Files and tests, by the beginnings of their names.

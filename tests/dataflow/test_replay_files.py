@@ -75,7 +75,7 @@ def test_smaller_table_keeps_the_newest_rows(
     dataset = replay.make_dataset(port, CODEC, batch_size=8, prefetch_batches=1)
     values = {
         value
-        for columns in dataset.take(64)
+        for columns in dataset.take(256)
         for value in CODEC.unpack(columns).next_time_step.reward.numpy()
     }
     server.stop()

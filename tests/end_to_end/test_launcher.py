@@ -270,6 +270,9 @@ def test_a_directory_that_is_moved_ends_the_run_and_does_not_come_back(
     try:
         run.start_launcher()
         wait_for(lambda: run.worker().worker_env_steps > 0, "env steps", 240)
+        # TensorFlow makes folders for the policies that the learner exports at first.
+        exported = run.experiment.policies / "collect_policy"
+        wait_for(exported.exists, "exported policies", 240)
         pids = [*run.pids().values(), *run_lock.holders(run.experiment.lock)]
         run.experiment.root.rename(moved.root)
         assert run.launcher is not None

@@ -132,8 +132,9 @@ def test_what_cannot_be_understood_is_refused(
 
 def test_a_file_is_no_directory(experiment: Experiment) -> None:
     experiment.root.touch()
-    with pytest.raises(UserError, match="is no directory"):
-        identity.check(experiment, ONE)
+    assert identity.check(experiment, ONE) is None
+    with pytest.raises(UserError, match=r"cannot make .*: File exists"):
+        experiment.make()
 
 
 def test_a_checkpoint_is_remembered(experiment: Experiment) -> None:

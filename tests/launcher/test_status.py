@@ -19,7 +19,7 @@ from tests.launcher.conftest import (
     write_status,
 )
 from tfagents_system.errors import UserError
-from tfagents_system.experiment import run_lock
+from tfagents_system.experiment import identity, run_lock
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.run_file import Run, RunService
 from tfagents_system.experiment.status_file import Awaited, Phase
@@ -170,6 +170,7 @@ def test_a_run_without_run_json_has_a_status_and_can_be_stopped(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """As while the first prepare step runs, or where somebody deletes it."""
+    identity.claim(experiment, identity.Mode.MANY_PROCESSES)
     start_services(learner=SLEEP)
     locks.close()
     (line,) = printed(experiment, capsys)

@@ -46,6 +46,7 @@ def test_exported_policy_is_found_and_acts_like_the_agent(
 ) -> None:
     params, env, specs = pendulum
     experiment = Experiment(tmp_path / "exp")
+    experiment.make()
     agent = build_agent(params, specs)
     exporter = policy_export.PolicyExporter(experiment, agent)
     exporter.export_saved_models()
@@ -83,6 +84,7 @@ def test_full_disk_leaves_no_policy_checkpoint_and_the_next_one_is_written(
 ) -> None:
     params, _, specs = pendulum
     experiment = Experiment(tmp_path / "exp")
+    experiment.make()
     exporter = policy_export.PolicyExporter(experiment, build_agent(params, specs))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))

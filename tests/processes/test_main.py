@@ -104,7 +104,9 @@ def test_the_exit_code_is_that_of_the_process_and_a_failure_is_recorded(
     result = call(tmp_path, "learner", "--exp_dir=.")
     assert result.returncode == 2
     last_line = result.stderr.splitlines()[-1]
-    assert last_line == "error: cannot read run.json: No such file or directory"
+    assert last_line == (
+        f"error: cannot read {tmp_path}/run.json: No such file or directory"
+    )
     assert "Traceback" not in result.stderr
     assert int((tmp_path / "num_failures").read_text()) == 1
 

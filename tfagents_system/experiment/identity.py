@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import errno
 
 import msgspec
 
@@ -170,11 +169,10 @@ def _recognize(experiment: Experiment) -> Identity | None:
     root = experiment.root
     try:
         names = {path.name for path in root.iterdir()}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # `Experiment.make` says so.
         return None
     except OSError as error:
-        hint = "" if error.errno != errno.ENOTDIR else "; it is no directory"
-        raise UserError(f"cannot read {root}: {error.strerror}{hint}") from error
+        raise UserError(f"cannot read {root}: {error.strerror}") from error
     if {"kwargs.json", "run.json"} <= names:
         raise UserError(
             f"{root} has been written to by both sac-train and launch_training.sh; "

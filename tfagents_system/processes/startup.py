@@ -100,10 +100,7 @@ def run_process(name: str, main: Callable[[], int], folder: Path) -> int:
     logging.info("%s: pid %d, CPUs %s", folder.name, os.getpid(), cpus)
     code = _run_service(name, main)
     if code:
-        try:
-            services.record_failure(folder)
-        except OSError as error:  # A full disk, for example.
-            logging.error("the failure was not recorded: %s", error)
+        services.record_failure(folder)
     end_process(code)
 
 
