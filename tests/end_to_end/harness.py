@@ -196,10 +196,11 @@ class Run:
         """Stops whatever a failed test left."""
         if self.output.exists():
             print(self.output.read_text())
-        stop.stop(self.experiment)
+        # First: it would start the services again.
         if self.launcher is not None and self.launcher.poll() is None:
             self.launcher.kill()
             self.launcher.wait()
+        stop.stop(self.experiment)
 
 
 def read_frames(path: str | Path) -> NDArray[np.uint8]:

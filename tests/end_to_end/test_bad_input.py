@@ -393,14 +393,15 @@ def test_an_environment_that_hangs_is_reported_and_can_be_stopped(
     (tmp_path / "experiment").mkdir()
     code = (
         "import os, signal, sys; from pathlib import Path;"
-        "from tfagents_system.launcher import prepare_step, run_processes;"
+        "from tfagents_system.experiment.run_processes import RunProcesses;"
+        "from tfagents_system.launcher import prepare_step;"
         # Where the tests run in the background, it is ignored.
         "signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from tfagents_system.experiment.directory import Experiment;"
         "prepare_step.LOG_PERIOD_SECS = 0.5;"
         "experiment, *files = map(Path, sys.argv[1:]);"
         "experiment = Experiment(experiment);"
-        "run = run_processes.RunProcesses(experiment);"
+        "run = RunProcesses(experiment);"
         "prepare_step.prepare(experiment, *files, os.environ, run)"
     )
     process = subprocess.Popen(

@@ -20,6 +20,7 @@ from tfagents_system.errors import UserError
         (array_spec.ArraySpec((1,), np.float32), "continuous bounded"),
         (array_spec.BoundedArraySpec((), np.int64, 0, 3), "continuous bounded"),
         (array_spec.BoundedArraySpec((1,), np.float32, -np.inf, 1.0), "finite"),
+        (array_spec.BoundedArraySpec((1,), np.float32, -2e38, 2e38), "at most 1.7e"),
         (array_spec.BoundedArraySpec((1,), np.float32, 1.0, 1.0), "below its maximum"),
     ],
 )

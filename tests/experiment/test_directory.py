@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +38,6 @@ def test_a_directory_that_was_deleted_does_not_come_back(tmp_path: Path) -> None
         file.make()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
 @pytest.mark.parametrize(
     ("name", "message"), [("there", "cannot write to"), ("new", "cannot make")]
 )
@@ -54,9 +52,9 @@ def test_a_read_only_directory_is_one_line(
         "sys.exit(run_command(Experiment(pathlib.Path(sys.argv[1])).make))\n"
     )
     read_only = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
-    mounted = ["unshare", "--mount", "sh", "-c", read_only, str(tmp_path)]
+    mounted = ["unshare", "--map-root-user", "--mount", "sh", "-c", read_only]
     result = subprocess.run(
-        [*mounted, sys.executable, "-c", code, tmp_path / name],
+        [*mounted, str(tmp_path), sys.executable, "-c", code, str(tmp_path / name)],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

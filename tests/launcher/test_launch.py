@@ -13,13 +13,38 @@ import pytest
 from tests.conftest import REPOSITORY, WriteFiles
 from tests.launcher.conftest import write_script, write_status
 from tests.waiting import wait_for
-from tfagents_system.experiment import run_lock, status_file
+from tfagents_system.errors import UserError
+from tfagents_system.experiment import identity, run_lock, status_file
 from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.identity import Mode
 from tfagents_system.experiment.run_file import Run
 from tfagents_system.experiment.status_file import Phase, Status
 from tfagents_system.launcher import daemontools, launch
 
 VARIABLES = {"SAC_NUM_COLLECT_WORKERS": "2"}
+
+
+def test_a_directory_of_sac_train_is_refused_and_left_as_it_is(
+    experiment: Experiment, write_files: WriteFiles
+) -> None:
+    identity.claim(experiment, Mode.ONE_PROCESS)
+    params, config = write_files()
+    variables = {"SAC_PARAMS": str(params), "SAC_CONFIG": str(config)}
+    with pytest.raises(UserError, match="belongs to sac-train"):
+        launch.launch(experiment, variables)
+    assert [path.name for path in experiment.root.iterdir()] == ["experiment.json"]
+
+
+def test_a_launch_makes_the_directory_its_own(
+    experiment: Experiment, write_files: WriteFiles
+) -> None:
+    params, config = write_files("raise ValueError('no')\n")
+    variables = {**os.environ, "SAC_EXP_DIR": str(experiment.root)}
+    variables |= {"SAC_PARAMS": str(params), "SAC_CONFIG": str(config)}
+    with pytest.raises(UserError, match="nothing was started"):
+        launch.launch(experiment, variables)
+    with pytest.raises(UserError, match=r"belongs to launch_training\.sh"):
+        identity.check(experiment, Mode.ONE_PROCESS)
 
 
 def test_the_plan_is_printed_and_is_for_the_cpus_at_hand(

@@ -11,9 +11,9 @@ from tests.conftest import PENDULUM_PARAMS, WriteFiles
 from tests.host.test_process_tree import is_dead
 from tfagents_system.errors import UserError
 from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.run_processes import RunProcesses
 from tfagents_system.launcher import prepare_step
 from tfagents_system.launcher.prepare_step import prepare
-from tfagents_system.launcher.run_processes import RunProcesses
 
 
 def test_nothing_is_started_when_the_prepare_step_refuses(

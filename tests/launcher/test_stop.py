@@ -16,9 +16,9 @@ from tests.launcher.conftest import SLEEP, StartServices, write_script, write_st
 from tests.waiting import wait_for
 from tfagents_system.experiment import run_lock
 from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.run_processes import RunProcesses
 from tfagents_system.experiment.status_file import LAUNCHER, Phase
 from tfagents_system.launcher import checkpoint_activity, daemontools, stop
-from tfagents_system.launcher.run_processes import RunProcesses
 
 # Sleeps until TERM, then does `{slowly}`, and notes that it stopped.
 NOTES_ITS_STOP = """

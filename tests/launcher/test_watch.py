@@ -27,11 +27,11 @@ from tfagents_system.errors import UserError
 from tfagents_system.experiment import run_lock
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.progress import read_progress
+from tfagents_system.experiment.run_processes import RunProcesses
 from tfagents_system.experiment.status_file import Phase
 from tfagents_system.launcher import crash_limit, daemontools, watch
 from tfagents_system.launcher.crash_limit import MAX_FAILURES_WITHOUT_PROGRESS
 from tfagents_system.launcher.run_locks import RunLocks, exclusive_run
-from tfagents_system.launcher.run_processes import RunProcesses
 from tfagents_system.launcher.watch import Watch, have_workers_finished
 from tfagents_system.launcher.wording import progress_line
 

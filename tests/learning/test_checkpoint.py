@@ -234,6 +234,18 @@ def test_a_clock_that_was_set_back_costs_no_checkpoint(
         assert generations.newest_intact(experiment) == newest
 
 
+def test_what_a_replay_server_that_starts_again_reads_is_left_to_it(
+    two_generations: tuple[Experiment, Any, rows.RowCodec, int],
+) -> None:
+    experiment, agent, codec, port = two_generations
+    files = sorted(experiment.replay.rglob("*"))
+    assert files
+    agent.train(make_batch(codec, 7))
+    with pytest.raises(NotSaved, match="the replay server does not answer"):
+        save(experiment, agent, replay.connect(port), codec)
+    assert sorted(experiment.replay.rglob("*")) == files
+
+
 def test_a_generation_that_cannot_be_read_is_not_replaced_by_an_empty_replay(
     two_generations: tuple[Experiment, Any, rows.RowCodec, int],
 ) -> None:

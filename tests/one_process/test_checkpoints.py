@@ -45,6 +45,11 @@ class Saved:
         """Writes a checkpoint whose state says which."""
         self.checkpoints.save(iteration, {"iteration": iteration})
 
+    def advance_and_save(self, num_rows: int, iteration: int) -> None:
+        """Does both."""
+        self.advance(num_rows)
+        self.save(iteration)
+
 
 def first_rows(buffer: RingBuffer) -> list[float]:
     """Returns what each row in the buffer was made with."""
@@ -136,10 +141,8 @@ def test_rows_that_are_damaged_or_missing_count_too(
     make: Callable[[], Saved], logdir: Path
 ) -> None:
     saved = make()
-    saved.advance(10)
-    saved.save(1)
-    saved.advance(7)
-    saved.save(2)
+    saved.advance_and_save(10, 1)
+    saved.advance_and_save(7, 2)
     (logdir / "replay" / "rows_000000000010_000000000017_0.npy").unlink()
     assert make().checkpoints.restore() == {"iteration": 1}
     rows = logdir / "replay" / "rows_000000000000_000000000010_0.npy"
@@ -179,8 +182,7 @@ def test_checkpoints_that_are_gone_do_not_lead_back_to_the_beginning(
 ) -> None:
     saved = make()
     assert saved.checkpoints.restore() is None
-    saved.advance(3)
-    saved.save(1)
+    saved.advance_and_save(3, 1)
     for path in logdir.glob("ckpt-*"):
         path.unlink()
     with pytest.raises(UserError, match=f"checkpoints of {logdir} are gone"):
@@ -191,8 +193,7 @@ def test_another_network_is_refused(
     make: Callable[[], Saved], pendulum: tuple[Any, Any, Specs], logdir: Path
 ) -> None:
     saved = make()
-    saved.advance(3)
-    saved.save(1)
+    saved.advance_and_save(3, 1)
     pendulum[0].actor_fc_layer_params = (7,)
     with pytest.raises(UserError, match="does not fit the agent"):
         make().checkpoints.restore()
@@ -208,8 +209,7 @@ def test_a_failed_save_leaves_those_before_and_nothing_of_its_own(
     make: Callable[[], Saved], logdir: Path
 ) -> None:
     saved = make()
-    saved.advance(10)
-    saved.save(1)
+    saved.advance_and_save(10, 1)
     before = own_files(logdir)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     # Too little for rows, and for weights.
@@ -236,8 +236,7 @@ def test_what_a_kill_has_left_goes_and_what_is_not_its_own_stays(
     make: Callable[[], Saved], logdir: Path
 ) -> None:
     saved = make()
-    saved.advance(10)
-    saved.save(1)
+    saved.advance_and_save(10, 1)
     before = own_files(logdir)
     (logdir / "ckpt-2_temp").mkdir()
     (logdir / "ckpt-2_temp" / "part-00000-of-00001.index").touch()
@@ -262,11 +261,9 @@ def test_rows_that_somebody_deletes_are_written_again(
     make: Callable[[], Saved], logdir: Path
 ) -> None:
     saved = make()
-    saved.advance(20)
-    saved.save(1)
+    saved.advance_and_save(20, 1)
     (logdir / "replay" / "rows_000000000000_000000000010_0.npy").unlink()
-    saved.advance(1)
-    saved.save(2)
+    saved.advance_and_save(1, 2)
     restored = make()
     assert restored.checkpoints.restore() == {"iteration": 2}
     assert first_rows(restored.buffer) == first_rows(saved.buffer)
@@ -276,8 +273,7 @@ def test_a_resumed_training_does_not_write_its_rows_again(
     make: Callable[[], Saved], logdir: Path
 ) -> None:
     saved, restored = make(), make()
-    saved.advance(20)
-    saved.save(1)
+    saved.advance_and_save(20, 1)
     inodes = {path.name: path.stat().st_ino for path in (logdir / "replay").iterdir()}
     restored.checkpoints.restore()
     restored.advance(10)
@@ -290,8 +286,7 @@ def test_a_list_that_is_damaged_meanwhile_stops_no_save(
     make: Callable[[], Saved], logdir: Path
 ) -> None:
     saved = make()
-    saved.advance(10)
-    saved.save(1)
+    saved.advance_and_save(10, 1)
     (logdir / "ckpt-1.json").write_text("{")
     for iteration in (2, 3, 4):
         saved.advance(10)

@@ -24,6 +24,7 @@ from tfagents_system.experiment.directory import Experiment
 from tfagents_system.learning.build import build_agent
 from tfagents_system.one_process import trainer as trainer_module
 from tfagents_system.one_process.flags import Loop
+from tfagents_system.one_process.progress import Progress
 from tfagents_system.one_process.trainer import Trainer
 from tfagents_system.settings.hyperparameters import Execution
 
@@ -169,7 +170,7 @@ def test_training_explores_and_evaluation_does_not(
 
 
 def test_an_episode_begins_at_the_iteration_of_its_train_step(
-    make: Callable[..., Trainer],
+    make: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[int] = []
     trainer = make(warm_up_steps=0, checkpoint_interval=4)
@@ -180,7 +181,7 @@ def test_an_episode_begins_at_the_iteration_of_its_train_step(
         begun.append(iteration)
         begin(policy, iteration, rng)
 
-    trainer.collector.begin_episode = begin_episode  # type: ignore[method-assign]
+    monkeypatch.setattr(trainer.collector, "begin_episode", begin_episode)
     iterate(trainer, 9)
     assert begun == [0, 2, 4]  # After 0, 4 and 8 gradient steps.
 
@@ -266,12 +267,20 @@ class Ending(Trainer):
         super().__init__(*args, **kwargs)
         self.lines: list[str] = []
         self.on_retry: Callable[[], None] = lambda: None
-        self.progress.print = self.hear  # type: ignore[method-assign]
+        self.progress = Heard(self)
 
-    def hear(self, line: str) -> None:
-        self.lines.append(line)
+
+class Heard(Progress):
+    """Tells an ending what it says."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.loop.iterations)
+        self._ending = ending
+
+    def print(self, line: str) -> None:
+        self._ending.lines.append(line)
         if line.startswith("trying again"):
-            self.on_retry()
+            self._ending.on_retry()
 
 
 def test_the_end_is_saved_once_the_disk_has_room(
@@ -322,7 +331,7 @@ def test_a_checkpoint_that_is_there_is_not_written_over(
 
 
 def test_a_place_that_is_lost_ends_it_before_anything_is_written(
-    make: Callable[..., Trainer], tmp_path: Path
+    make: Callable[..., Trainer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tmp_path / "runs"
 
@@ -330,6 +339,7 @@ def test_a_place_that_is_lost_ends_it_before_anything_is_written(
         if not root.exists():
             raise UserError("moved")
 
+    monkeypatch.setattr(trainer_module, "PLACE_PERIOD_SECS", 0.0)
     trainer = make(check_place=check_place)
     iterate(trainer, 2)
     root.rename(tmp_path / "moved")

@@ -7,17 +7,23 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.conftest import WriteFiles
 from tests.end_to_end.harness import wait_for
-from tests.learning.helpers import make_row, write_rows
+from tests.learning.helpers import make_batch, make_row, write_rows
 from tests.processes.door import begin_run, started, unpack_written_before
 from tfagents_system.dataflow import replay, variables
 from tfagents_system.dataflow.deadline import Line
 from tfagents_system.dataflow.rows import RowCodec
+from tfagents_system.errors import NotSaved
 from tfagents_system.experiment import generations, status_file
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.run_file import Run
 from tfagents_system.experiment.status_file import Phase
+from tfagents_system.learning import checkpoint
+from tfagents_system.learning.agent_state import AgentWriter
+from tfagents_system.learning.build import build_agent
 
 
 def wait_until_serving(experiment: Experiment) -> None:
@@ -98,3 +104,38 @@ def test_a_taken_port_is_one_line(
     assert errors.splitlines()[-1].startswith(f"error: port {port} is taken")
     assert "Traceback" not in errors
     assert int((folder / "num_failures").read_text()) == 1
+
+
+def test_a_checkpoint_that_it_does_not_get_on_with_is_given_up(
+    write_files: WriteFiles,
+    pendulum: tuple[Any, Any, Any],
+    free_port: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    params, _, specs = pendulum
+    experiment = begin_run(tmp_path, write_files(), specs, free_port)
+    codec, agent = RowCodec(specs), build_agent(params, specs)
+    client, line, writer = replay.connect(free_port), Line(1.0), AgentWriter(agent)
+    agent.train(make_batch(codec, seed=0))
+
+    def save() -> generations.Generation:
+        train_step = checkpoint.write_learner(experiment, agent, writer)
+        assert train_step is not None
+        return checkpoint.complete(experiment, train_step, client, line, codec)
+
+    folder = tmp_path / "replay_server"
+    with started(folder, "replay_server", f"--exp_dir={experiment.root}") as server:
+        wait_until_serving(experiment)
+        write_rows(free_port, codec, [make_row(codec)] * 16)
+        answer = replay.read_replay(client)
+        with monkeypatch.context() as patch:
+            # It is stopped just after it has answered.
+            patch.setattr(replay, "read_replay", lambda client: answer)
+            server.send_signal(signal.SIGSTOP)
+            with pytest.raises(NotSaved, match="no answer for 1 s while it writes"):
+                save()
+        server.send_signal(signal.SIGCONT)
+        generation = save()
+    with generations.locked(experiment):
+        assert generations.newest_intact(experiment) == generation

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -63,10 +64,10 @@ def test_rows_that_newer_ones_push_out_are_not_lost() -> None:
     ],
 )
 def test_a_checkpoint_that_lacks_something_is_found(
-    changes: dict[str, object], loss: str
+    changes: dict[str, Any], loss: str
 ) -> None:
     after = SavedRows(Path("after"), 200, (b"a", b"b", b"c", b"d"), 4, capacity=4)
-    (found,) = saved_rows.find_losses(BEFORE, dataclasses.replace(after, **changes))  # type: ignore[arg-type]
+    (found,) = saved_rows.find_losses(BEFORE, dataclasses.replace(after, **changes))
     assert loss in found
 
 

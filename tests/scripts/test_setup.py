@@ -187,13 +187,14 @@ def write_program(path: Path, body: str) -> None:
     path.chmod(0o755)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
 def test_a_read_only_checkout_is_one_line(tmp_path: Path) -> None:
     setup = copy_of_the_project(tmp_path)
     project = setup.parent.parent
     read_only = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && "$0"/$1'
-    mounted = ["unshare", "--mount", "sh", "-c", read_only, str(project)]
-    result = run([*mounted, "scripts/setup.sh"], SAC_PYTHON=sys.executable)
+    mounted = ["unshare", "--map-root-user", "--mount", "sh", "-c", read_only]
+    result = run(
+        [*mounted, str(project), "scripts/setup.sh"], SAC_PYTHON=sys.executable
+    )
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
         f"setup.sh: cannot write to {project}, which belongs to root: use a checkout "
@@ -222,7 +223,6 @@ def test_a_venv_that_sudo_has_made_is_one_line(folder_of_nobody: Path) -> None:
     )
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="hides a program of the system")
 @pytest.mark.skipif(
     not (REPOSITORY / ".venv/set-up").exists(),
     reason="not in the .venv of scripts/setup.sh",
@@ -232,9 +232,10 @@ def test_what_tests_need_is_installed_beside_a_venv_that_is_there(
 ) -> None:
     asked = tmp_path / "asked"
     write_program(tmp_path / "apt-get", f"echo \"$@\" >>'{asked}'")
+    setup_script = str(REPOSITORY / "scripts/setup.sh")
     hide = 'mount --bind /dev/null /usr/sbin/nft && exec "$0" --dev'
     setup = run(
-        ["unshare", "--mount", "sh", "-c", hide, REPOSITORY / "scripts/setup.sh"],
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", hide, setup_script],
         PATH=f"{tmp_path}:{os.environ['PATH']}",
     )
     assert setup.returncode == 0, setup.stderr

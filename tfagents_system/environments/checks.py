@@ -58,12 +58,13 @@ def check_spaces(env: py_environment.PyEnvironment) -> None:
         action, array_spec.BoundedArraySpec
     ):
         raise UserError(f"SAC needs continuous bounded actions, got {action}")
-    # The spec has turned infinite bounds into the largest float already.
-    largest = np.finfo(np.float32).max
-    if np.any(action.minimum <= -largest) or np.any(action.maximum >= largest):
+    # The spec has turned infinite bounds into the largest float already, and the
+    # difference of larger ones than half of it is infinite.
+    limit = np.finfo(np.float32).max / 2
+    if np.any(action.minimum < -limit) or np.any(action.maximum > limit):
         raise UserError(
-            f"the action bounds must be finite, got {action}; squashed actions are "
-            "scaled to them"
+            f"the action bounds must be finite and at most {limit:.1e}, got {action}; "
+            "squashed actions are scaled to them"
         )
     if np.any(action.minimum >= action.maximum):
         raise UserError(f"each action's minimum must be below its maximum: {action}")

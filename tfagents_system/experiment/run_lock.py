@@ -51,6 +51,14 @@ def try_lock_for_a_moment(descriptor: int) -> bool:
     return True
 
 
+def is_at(descriptor: int, path: Path) -> bool:
+    """Returns whether an open file is the one at a path, and not one deleted there."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 def is_running(experiment: Experiment) -> bool:
     """Returns whether any process of the experiment's run lives."""
     if experiment.lock.exists():

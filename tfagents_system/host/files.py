@@ -11,7 +11,6 @@ import zlib
 from pathlib import Path
 from typing import Any, Callable
 
-from tfagents_system.errors import DISK_ERRORS as DISK_ERRORS
 from tfagents_system.errors import UserError
 
 _CHUNK_BYTES = 1 << 20

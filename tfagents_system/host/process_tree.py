@@ -63,6 +63,11 @@ def environ(pid: int) -> dict[str, str]:
     return {name: value for name, _, value in pairs if name}
 
 
+def with_variable(name: str, value: str) -> set[int]:
+    """Returns the pids of all processes that were started with a variable so set."""
+    return {pid for pid in living() if environ(pid).get(name) == value}
+
+
 def started_at(pid: int) -> int | None:
     """Returns when a process was started, in clock ticks since the machine was.
 

@@ -24,6 +24,7 @@ from tfagents_system.experiment import (
 )
 from tfagents_system.experiment.directory import REPOSITORY, Experiment
 from tfagents_system.experiment.identity import Mode
+from tfagents_system.experiment.run_processes import RunProcesses
 from tfagents_system.experiment.status_file import LAUNCHER, Phase, Status
 from tfagents_system.experiment.status_writer import StatusWriter
 from tfagents_system.host import ports, private_network
@@ -38,7 +39,6 @@ from tfagents_system.launcher.console import say
 from tfagents_system.launcher.detach import detach
 from tfagents_system.launcher.prepare_step import prepare
 from tfagents_system.launcher.run_locks import RunLocks, exclusive_run
-from tfagents_system.launcher.run_processes import RunProcesses
 from tfagents_system.launcher.signals import (
     StopRequested,
     raise_on_stop,

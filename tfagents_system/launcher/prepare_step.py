@@ -11,11 +11,10 @@ from pathlib import Path
 
 from tfagents_system.errors import UserError
 from tfagents_system.experiment.directory import Experiment
-from tfagents_system.experiment.status_file import Phase, Status, read_status
+from tfagents_system.experiment.run_processes import RunProcesses
+from tfagents_system.experiment.status_file import PREPARE, Phase, Status, read_status
 from tfagents_system.launcher.console import say
-from tfagents_system.launcher.run_processes import RunProcesses
 
-PREPARE = "prepare"
 LOG_PERIOD_SECS = 30.0
 
 

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from tfagents_system.errors import UserError
 from tfagents_system.experiment import run_lock
 from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.run_processes import RunProcesses
 from tfagents_system.launcher.console import say
-from tfagents_system.launcher.run_processes import RunProcesses
 from tfagents_system.launcher.stop import stop
-
-LOCK_RETRY_SECS = 1.0
 
 
 class RunLocks:
@@ -69,10 +66,10 @@ class RunLocks:
         """
         self._place.check()
         with contextlib.suppress(OSError):  # It cannot be written now: next time.
-            if not _is_at(self._launcher, self._experiment.launcher_pid):
+            if not run_lock.is_at(self._launcher, self._experiment.launcher_pid):
                 self._launcher = self._open(self._experiment.launcher_pid)
                 self._lock_launcher()
-            if not _is_at(self.lock, self._experiment.lock):
+            if not run_lock.is_at(self.lock, self._experiment.lock):
                 self.lock = self._open(self._experiment.lock)
                 run_lock.try_lock(self.lock)
 
@@ -95,7 +92,7 @@ class RunLocks:
 
     def _lock_launcher(self) -> None:
         """Locks `launcher.pid` and writes the pid into it."""
-        is_locked = _try_lock_again(self._launcher)
+        is_locked = run_lock.try_lock_for_a_moment(self._launcher)
         # One whose file was deleted, or that has the lock.
         others = run_lock.holders(self._experiment.launcher_pid)
         if others or not is_locked:
@@ -122,7 +119,7 @@ def exclusive_run(experiment: Experiment) -> Iterator[RunLocks]:
     locks = RunLocks(experiment)
     try:
         left = RunProcesses(experiment)
-        if not _try_lock_again(locks.lock) or left.pids():
+        if not run_lock.try_lock_for_a_moment(locks.lock) or left.pids():
             say("A launcher died and left processes of this run; stopping them.")
             stop(experiment, left)
             if not run_lock.try_lock(locks.lock):
@@ -130,21 +127,3 @@ def exclusive_run(experiment: Experiment) -> Iterator[RunLocks]:
         yield locks
     finally:
         locks.close()
-
-
-def _try_lock_again(lock: int) -> bool:
-    """Tries for a moment: scripts/status.sh takes the lock to see if it is free."""
-    deadline = time.monotonic() + LOCK_RETRY_SECS
-    while not run_lock.try_lock(lock):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    """Returns whether an open file is the one at a path."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False

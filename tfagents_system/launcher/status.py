@@ -17,6 +17,7 @@ from tfagents_system.experiment.directory import Experiment, resolve_path
 from tfagents_system.experiment.identity import Mode
 from tfagents_system.experiment.progress import read_progress
 from tfagents_system.experiment.run_file import Run, num_restarts
+from tfagents_system.experiment.run_processes import RunProcesses
 from tfagents_system.experiment.status_file import LAUNCHER, CollectWorkerStatus, Status
 from tfagents_system.launcher import (
     daemontools,
@@ -24,7 +25,6 @@ from tfagents_system.launcher import (
     variables_file,
     wording,
 )
-from tfagents_system.launcher.run_processes import RunProcesses
 
 
 def print_status(experiment: Experiment) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tfagents_system.experiment import services, status_file
 from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.run_processes import RunProcesses
 from tfagents_system.experiment.status_file import LAUNCHER, Phase, Status
 from tfagents_system.experiment.stopping import (
     CHECKPOINT_GRACE_SECS,
@@ -24,7 +25,6 @@ from tfagents_system.launcher.daemontools import (
     svc,
     wait_down,
 )
-from tfagents_system.launcher.run_processes import RunProcesses
 
 # From a launcher's SIGTERM until it says that it stops its run, and until it has.
 LAUNCHER_GRACE_SECS = 10.0

@@ -14,13 +14,13 @@ from tfagents_system.experiment.progress import (
     Progress,
     read_progress,
 )
+from tfagents_system.experiment.run_processes import RunProcesses
 from tfagents_system.experiment.status_file import Phase
 from tfagents_system.host.process_tree import reap
 from tfagents_system.launcher import daemontools, wording
 from tfagents_system.launcher.console import say
 from tfagents_system.launcher.crash_limit import CrashLimit
 from tfagents_system.launcher.run_locks import RunLocks
-from tfagents_system.launcher.run_processes import RunProcesses
 
 POLL_SECS = 1.0
 # Between two lines where the output is no terminal.

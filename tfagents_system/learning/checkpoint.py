@@ -134,7 +134,6 @@ def _all_or_nothing(
     except expected as error:
         free_space = describe_free_space(experiment.root)
         generations.abandon(experiment)
-        _empty(experiment.replay)
         raise NotSaved.because(error, free_space) from error
 
 
@@ -160,7 +159,13 @@ def _write_replay(experiment: Experiment, client: reverb.Client, line: Line) -> 
         _empty(folder)
         return Path(client.checkpoint()).name
 
-    name = line.call(begin, "it writes the replay", lambda: _size(folder))
+    try:
+        name = line.call(begin, "it writes the replay", lambda: _size(folder))
+    except Exception:
+        # What it has written may be what fills the disk. Not in other cases: a server
+        # that starts again finds there what it restores.
+        _empty(folder)
+        raise
     saved = folder / name
     # A server that restarts right now removes it: then there is no checkpoint.
     _link_files(saved, generations.partial_folder(experiment) / _REPLAY / saved.name)

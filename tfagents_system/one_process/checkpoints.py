@@ -98,7 +98,8 @@ class Checkpoints:
         try:
             self._write(iteration, state)
         except (OSError, tf.errors.OpError) as error:
-            raise NotSaved.because(error) from error
+            free_space = files.describe_free_space(self._folder)
+            raise NotSaved.because(error, free_space) from error
         finally:
             self._remove_unneeded()
         try:

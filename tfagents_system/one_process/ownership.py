@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from typing import Callable
 
@@ -57,7 +56,7 @@ def own(experiment: Experiment) -> Iterator[Callable[[], None]]:
             nonlocal lock
             place.check()
             # A deleted lock file keeps nobody out: there must be one again.
-            if not _is_at_its_path(experiment, lock):
+            if not run_lock.is_at(lock, experiment.lock):
                 with cannot_write(experiment):
                     lock = stack.enter_context(_locked(experiment))
 
@@ -86,13 +85,6 @@ def _locked(experiment: Experiment) -> Iterator[int]:
         if not run_lock.try_lock_for_a_moment(lock):
             raise _in_use(experiment)
         yield lock
-
-
-def _is_at_its_path(experiment: Experiment, lock: int) -> bool:
-    try:
-        return os.path.samestat(experiment.lock.stat(), os.fstat(lock))
-    except FileNotFoundError:
-        return False
 
 
 def _in_use(experiment: Experiment) -> UserError:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from typing import Callable
 
 import numpy as np
-import tensorflow as tf
 from tf_agents.agents import tf_agent
 from tf_agents.environments import py_environment
 from tf_agents.policies import greedy_policy
@@ -23,7 +23,6 @@ from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.status_file import ONE_PROCESS, Status
 from tfagents_system.experiment.status_writer import StatusWriter
 from tfagents_system.experiment.summaries import RateMeter, Steps
-from tfagents_system.host import files
 from tfagents_system.learning import policy_export
 from tfagents_system.learning.training_log import Counts, TrainingLog
 from tfagents_system.one_process.background_steps import BackgroundSteps
@@ -38,6 +37,8 @@ from tfagents_system.train_params_base import TrainParamsBase
 NO_REVERB_PORT = 0
 # Between tries to save the end of a training on a full disk.
 SAVE_RETRY_SECS = 10.0
+# Between looks whether the log directory is still there, beside those before a save.
+PLACE_PERIOD_SECS = 1.0
 
 
 class Trainer:
@@ -56,6 +57,8 @@ class Trainer:
       progress: Shows how far training is.
       has_given_up: Whether `run` was stopped before it could save its end.
     """
+
+    has_given_up = False
 
     def __init__(
         self,
@@ -116,7 +119,7 @@ class Trainer:
         self._checkpoints = Checkpoints(
             experiment, agent, self.buffer, loop.max_to_keep
         )
-        self._saved_iteration, self.has_given_up = 0, False
+        self._saved_iteration, self._place_checked_at = 0, 0.0
 
     @property
     def train_step(self) -> int:
@@ -163,8 +166,7 @@ class Trainer:
         try:
             write()
         except NotSaved as error:
-            free = files.describe_free_space(self._experiment.root)
-            self.progress.print(f"error: {error}; {free}")
+            self.progress.print(f"error: {error}")
             return False
         return True
 
@@ -180,16 +182,11 @@ class Trainer:
         self._saved_iteration = self.iteration
 
     def _export_policy(self) -> None:
-        try:
-            if not self._has_saved_models:
-                self._exporter.export_saved_models()
-                self._has_saved_models = True
-            self._exporter.export_checkpoint()
-            policy_export.remove_old_checkpoints(
-                self._experiment, self.loop.max_to_keep
-            )
-        except (OSError, tf.errors.OpError) as error:
-            raise NotSaved.because(error) from error
+        if not self._has_saved_models:
+            self._exporter.export_saved_models()
+            self._has_saved_models = True
+        self._exporter.export_checkpoint()
+        policy_export.remove_old_checkpoints(self._experiment, self.loop.max_to_keep)
 
     def run(self) -> None:
         """Trains until all iterations are done or `stop` is set; saves."""
@@ -214,7 +211,9 @@ class Trainer:
 
     def iterate(self) -> None:
         """Takes an env step and, after the warm-up, a gradient step."""
-        self._check_place()
+        if time.monotonic() - self._place_checked_at >= PLACE_PERIOD_SECS:
+            self._check_place()
+            self._place_checked_at = time.monotonic()
         self.collect()
         if self.iteration > self.loop.warm_up_steps and self.buffer.can_sample():
             self.learn()

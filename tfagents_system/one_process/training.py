@@ -25,7 +25,7 @@ from tfagents_system.errors import UserError
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.host import threads
 from tfagents_system.learning import rehearsal
-from tfagents_system.one_process import flags, inputs, ownership
+from tfagents_system.one_process import children, flags, inputs, ownership
 from tfagents_system.one_process.trainer import Trainer
 from tfagents_system.settings.hyperparameters import Execution
 from tfagents_system.train_params_base import TrainParamsBase
@@ -60,7 +60,7 @@ def train(
     # If TensorFlow is already running, its threads are the caller's business.
     with contextlib.suppress(RuntimeError):
         threads.limit_tensorflow_threads(threads.num_cpus())
-    with _no_exit():
+    with children.ended_with_training(experiment), _no_exit():
         is_complete = _train_in(experiment, given, saved, trainer_class)
     return is_complete
 

@@ -19,7 +19,7 @@ from tfagents_system.dataflow import rate_limiter, rows
 from tfagents_system.errors import UserError
 from tfagents_system.experiment import identity, snapshots
 from tfagents_system.experiment.directory import Experiment
-from tfagents_system.experiment.status_file import Phase, Status
+from tfagents_system.experiment.status_file import PREPARE, Phase, Status
 from tfagents_system.experiment.status_writer import StatusWriter
 from tfagents_system.host import memory
 from tfagents_system.learning import checkpoint, rehearsal
@@ -28,7 +28,6 @@ from tfagents_system.settings import configuration, params_file
 from tfagents_system.settings.hyperparameters import Hyperparameters
 from tfagents_system.train_params_base import TrainParamsBase
 
-NAME = "prepare"
 PARAMS = flags.DEFINE_string("params", None, "The params file.", required=True)
 CONFIG = flags.DEFINE_string("config", None, "The JSON.", required=True)
 
@@ -110,5 +109,5 @@ def main() -> int:
     experiment = startup.open_experiment()
     prepare(experiment, Path(PARAMS.value), Path(CONFIG.value))
     # The launcher looks for it: the user's code may end the process with code 0.
-    StatusWriter(experiment, NAME, Status).enter(Phase.FINISHED)
+    StatusWriter(experiment, PREPARE, Status).enter(Phase.FINISHED)
     return 0

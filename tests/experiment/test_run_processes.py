@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 import functools
-import os
-import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.host.test_process_tree import is_dead
-from tests.launcher.conftest import COUNT, SLEEP, StartServices
 from tests.waiting import wait_for
-from tfagents_system.experiment import services
 from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.run_processes import RunProcesses
 from tfagents_system.host import process_tree
-from tfagents_system.launcher import daemontools
-from tfagents_system.launcher.run_processes import RunProcesses
-
-# Notes its pid, and does not stop when it is asked to.
-SIMULATOR = "sh -c 'trap : TERM HUP; echo $$ >>simulators; while :; do sleep 100; done'"
-# A service with a child, one in a session of its own, and one whose parent has ended.
-WITH_SIMULATORS = f"""
-{COUNT}
-{SIMULATOR} &
-setsid {SIMULATOR} &
-setsid sh -c '{SIMULATOR.replace("'", '"').replace("$", chr(92) + "$")} & exit'
-{SLEEP}
-"""
-
 
 Processes = list["subprocess.Popen[bytes]"]
 
@@ -45,6 +28,19 @@ def start_marked(**environ: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.fixture
+def experiment(tmp_path: Path) -> Experiment:
+    experiment = Experiment(tmp_path / "experiment")
+    experiment.make()
+    return experiment
+
+
+@pytest.fixture
+def run_id() -> str:
+    """Returns the id of a run that no other test has, even at the same time."""
+    return uuid.uuid4().hex
+
+
+@pytest.fixture
 def processes() -> Iterator[Processes]:
     """Yields a list; kills the processes in it."""
     processes: Processes = []
@@ -52,13 +48,6 @@ def processes() -> Iterator[Processes]:
     for process in processes:
         process.kill()
         process.wait()
-
-
-def simulators(experiment: Experiment, name: str, count: int) -> list[int]:
-    """Returns the pids of all simulators that a service has started; waits for them."""
-    path = experiment.service(name) / "simulators"
-    wait_for(lambda: path.exists() and len(path.read_text().split()) == count)
-    return [int(pid) for pid in path.read_text().split()]
 
 
 def test_processes_are_found_by_the_id_of_their_run(
@@ -96,27 +85,6 @@ def test_a_directory_is_known_by_any_path(
     assert RunProcesses(Experiment(link)).pids() == {processes[0].pid}
 
 
-def test_simulators_of_a_dead_service_are_killed_and_the_living_ones_are_not(
-    experiment: Experiment, start_services: StartServices
-) -> None:
-    start_services(collect_worker_0=WITH_SIMULATORS, collect_worker_1=WITH_SIMULATORS)
-    names = ["collect_worker_0", "collect_worker_1"]
-    old, others = (simulators(experiment, name, 3) for name in names)
-    run = RunProcesses(experiment)
-    assert {*old, *others} <= run.pids()
-    assert run.strays() == set()
-    pid = daemontools.pid_of(experiment, names[0])
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: services.count_starts(experiment, names[0]) == 2)
-    new = simulators(experiment, names[0], 6)[3:]
-    assert set(old) <= run.strays()
-    run.kill_strays()
-    assert all(map(is_dead, old))
-    assert not any(map(is_dead, [*new, *others]))
-    assert run.strays() == set()
-
-
 def test_a_pid_that_is_used_again_protects_nobody(
     experiment: Experiment, run_id: str, processes: Processes
 ) -> None:
@@ -151,7 +119,7 @@ from pathlib import Path
 from tfagents_system.experiment import run_lock
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.host import process_tree
-from tfagents_system.launcher.run_processes import RunProcesses
+from tfagents_system.experiment.run_processes import RunProcesses
 
 process_tree.adopt_orphans()
 tee = subprocess.Popen(["sleep", "100"])
