@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from tests.conftest import PENDULUM_PARAMS, REPOSITORY
+from tests.host.test_process_tree import is_dead
 from tfagents_system.errors import run_command
 from tfagents_system.experiment.directory import Experiment
 
@@ -419,7 +420,7 @@ def test_an_environment_that_hangs_is_reported_and_can_be_stopped(
         process.send_signal(signal.SIGINT)
         assert process.wait(20) != 0
         assert len(children) == 1
-        assert not children[0].is_running()
+        assert is_dead(children[0].pid)
     finally:
         process.kill()
         process.communicate()

@@ -80,6 +80,8 @@ def test_the_minitaur_of_the_example_is_trained(tmp_path: Path) -> None:
     config["train_params"] = {
         "num_iter": 4,
         "num_steps_per_iter": 25,
+        # More than the replay takes before the first gradient step.
+        "n_train_episodes_per_iter": 4,
         "train_batch_size": 16,
         "n_buffer_init_episodes": 4,
         "n_eval_episodes": 1,

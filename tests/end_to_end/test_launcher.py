@@ -128,7 +128,7 @@ def test_background_curriculum_and_a_killed_launcher(tmp_path: Path) -> None:
         launcher = launcher_pid(run.experiment)
         assert launcher is not None
         os.kill(launcher, signal.SIGUSR1)
-        wait_for(lambda: not psutil.pid_exists(launcher), "the launcher's end", 30)
+        wait_for(lambda: not psutil.pid_exists(launcher), "the launcher's end", 60)
         run.assert_nothing_is_left()
         step = run.train_step
         assert list_generations(run.experiment)[0].train_step == step

@@ -99,6 +99,8 @@ class TrainParams(TrainParamsBase):
         self.num_steps_per_iter = 25
         self.train_batch_size = 16
         self.n_buffer_init_episodes = 4
+        # More than the replay takes before the first gradient step.
+        self.n_train_episodes_per_iter = 4
         self.n_eval_episodes = 1
         self.eval_period_itrs = 2
         self.checkpoint_period_itrs = 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import resource
 import threading
 from collections.abc import Iterator
@@ -227,8 +228,7 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_training(
     with full_disk():
         assert not trainer.save()
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: no checkpoint: ")
-    assert line.endswith(f" MB free on the disk of {tmp_path / 'runs'}")
+    assert re.fullmatch("error: no checkpoint: .* File too large", line)
     restored = make()
     assert restored.restore()
     assert restored.iteration == 2
