@@ -22,4 +22,10 @@ if [[ "${1-}" == --quick ]]; then
   shift
   set -- -m 'not slow' "$@"
 fi
-exec "$python" -m pytest --numprocesses 2 --dist worksteal "$@"
+# What killed processes leave in the temporary folder goes with it. What pytest keeps of
+# failed tests stays where it always is.
+export PYTEST_DEBUG_TEMPROOT=${TMPDIR:-/tmp}
+TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/sac_tests.XXXXXX")
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
+"$python" -m pytest --numprocesses 2 --dist worksteal "$@"

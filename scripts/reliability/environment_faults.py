@@ -6,9 +6,9 @@ import functools
 import os
 import signal
 
-from fault import Fault, Scene, goes_on, stop_in_time
+from fault import MAX_STOP_SECS, Fault, Scene, goes_on, stop_in_time
 from limited_waiting import pause, wait_for
-from trainings import START_SECS, ManyProcesses, OneProcess, Training
+from trainings import LONG_STEP_SECS, START_SECS, ManyProcesses, OneProcess, Training
 
 _NUM_WORKER_KILLS = 3
 # docs/training.md: the newest 10 MB are kept; a file is closed at 1 MB.
@@ -100,7 +100,9 @@ def _has_long_steps(scene: Scene, kind: type[Training]) -> str:
         training.service("collect_worker_0")
     pause(20)
     scene.expect(training.is_running, "it has ended")
-    return stop_in_time(training)
+    # One process cannot save before the env step under way has ended.
+    step_secs = LONG_STEP_SECS if kind is OneProcess else 0
+    return stop_in_time(training, max_secs=MAX_STOP_SECS + step_secs)
 
 
 FAULTS = [

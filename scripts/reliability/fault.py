@@ -26,6 +26,8 @@ from traces import Traces
 from trainings import START_SECS, ManyProcesses, Training
 
 LIMIT_SECS = 1500.0
+# How long a stop may take: 30 s, and what a checkpoint takes.
+MAX_STOP_SECS = 45.0
 # What has been stopped may need a moment to disappear.
 _END_SECS = 10.0
 
@@ -259,14 +261,14 @@ def goes_on_or_resumes(training: Training) -> str:
 
 
 def stop_in_time(
-    training: Training, by: int | None = None, max_secs: float = 45
+    training: Training, by: int | None = None, max_secs: float = MAX_STOP_SECS
 ) -> str:
     """Stops a training; its end must come soon and with a last checkpoint.
 
     Args:
       training: The training.
       by: A signal to the launcher; None: as documented.
-      max_secs: How long it may take: 30 s, and what a checkpoint takes.
+      max_secs: How long it may take.
 
     Returns:
       What it did, for people.

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from tfagents_system.train_params_base import TrainParamsBase
 STEP_SECS = 0.01
 # The checks before a training take fewer steps in an environment.
 STEPS_BEFORE_FAULT = 30
-LONG_STEP_SECS = 60.0
 SLOW_CONSTRUCTOR_SECS = 8.0
 CHATTER = "x" * 9_999 + "\n"
 
@@ -26,11 +26,12 @@ CHATTER = "x" * 9_999 + "\n"
 class FaultyEnvironment(py_environment.PyEnvironment):
     """A point on [-1, 1] that should go to 0, until something goes wrong."""
 
-    def __init__(self, behaviour: str, horizon: int, seed: int | None) -> None:
+    def __init__(self, config: Mapping[str, Any], seed: int | None) -> None:
         """Makes it; some faults happen here."""
         super().__init__(handle_auto_reset=False)
-        self._behaviour = behaviour
-        self._horizon = horizon
+        self._behaviour = config["behaviour"]
+        self._horizon = config["horizon"]
+        self._long_step_secs = config["long_step_secs"]
         self._rng = np.random.default_rng(seed)
         self._position = 0.0
         self._num_steps = 0
@@ -89,7 +90,7 @@ class FaultyEnvironment(py_environment.PyEnvironment):
         elif self._behaviour == "chatters":
             print(CHATTER, end="", flush=True)
         elif self._behaviour == "long steps":
-            time.sleep(LONG_STEP_SECS)
+            time.sleep(self._long_step_secs)
 
     def _observe(self) -> Any:
         return np.array([self._position, self._num_steps / self._horizon], np.float32)
@@ -100,5 +101,4 @@ class TrainParams(TrainParamsBase):
 
     def env_ctor(self, seed: int | None = None, *args: Any, **kwargs: Any) -> Any:
         """Makes the environment."""
-        config = self.env_config
-        return FaultyEnvironment(config["behaviour"], config["horizon"], seed)
+        return FaultyEnvironment(self.env_config, seed)

@@ -18,10 +18,10 @@ import psutil
 _TOKEN = "RELIABILITY_TOKEN"
 _PROCESSES_MODULE = "tfagents_system.processes"
 _POLL_SECS = 0.5
-# A parent may take a moment to ask for the exit code of its child, and a supervise may
-# start the next process while the kernel still takes the last one apart.
+# A parent may take a moment to ask for the exit code of its child; the launcher looks
+# every second for what a service that was killed has forked.
 _ZOMBIE_SECS = 10.0
-_DOUBLED_SECS = 1.5
+_DOUBLED_SECS = 5.0
 
 
 class Traces:

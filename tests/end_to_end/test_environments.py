@@ -48,10 +48,8 @@ def train(run: Run, begins_randomly: bool = True) -> None:
 @pytest.mark.parametrize(
     ("name", "train_params"),
     [
-        ("Pendulum-v1", {}),
         ("HalfCheetah-v5", {}),
         ("dm_control/pendulum-swingup", {}),
-        ("bare", {}),
         ("dict", {"normalize_observations": True}),
         ("image", {}),
         ("memory", {"recurrent": True}),

@@ -15,7 +15,6 @@ from tfagents_system.train_params_base import TrainParamsBase
 SIZE = 32
 MAX_STEPS = 20
 SPECS: dict[str, Any] = {
-    "bare": array_spec.ArraySpec((2,), np.float32),
     "dict": {
         "obs": array_spec.ArraySpec((2,), np.float32),
         "aux": {"successful": array_spec.ArraySpec((), np.int32)},
@@ -114,5 +113,7 @@ class TrainParams(TrainParamsBase):
         if name in SPECS:
             return Point(name, seed)
         if name == "history":
-            return wrappers.HistoryWrapper(Point("bare", seed), 3, include_actions=True)
+            return wrappers.HistoryWrapper(
+                loaders.load("Pendulum-v1", seed=seed), 3, include_actions=True
+            )
         return loaders.load(name, seed=seed)
