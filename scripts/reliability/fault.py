@@ -119,10 +119,12 @@ class Scene:
         Returns:
           What it did, for people.
         """
+        is_trained_in = training.is_training()  # By another.
         training.start()
 
         def is_decided() -> bool:
-            return not training.is_running or training.is_training()
+            trains = not is_trained_in and training.is_training()
+            return trains or not training.is_running
 
         wait_for(is_decided, "refusal", START_SECS)
         self.expect(not training.is_running, "it was not refused, it trains")
