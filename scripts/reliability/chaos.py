@@ -241,7 +241,9 @@ def main() -> int:
     args = parser.parse_args()
     moved_clock.find_library()
     small_disk.enter_mount_namespace()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # Clean up.
+    # Clean up; and what nohup ignores, the trainings must not.
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, lambda number, _: sys.exit(128 + number))
     try:
         result = run(args)
     except Violation as violation:  # It has not even begun, or cannot go on.

@@ -82,7 +82,9 @@ def main() -> int:
         return 0
     moved_clock.find_library()
     small_disk.enter_mount_namespace()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # Clean up.
+    # Clean up; and what nohup ignores, the trainings must not.
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, lambda number, _: sys.exit(128 + number))
     outcomes = []
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         futures = [pool.submit(fault.run, one) for one in chosen]
