@@ -13,7 +13,7 @@ from tfagents_system.experiment.directory import REPOSITORY
 _FULL_SECS = 120.0
 _HOUR_SECS = 3600
 # With time for many of them.
-_CHECKPOINT_SECS = 180.0
+_CHECKPOINT_SECS = 400.0
 
 
 def _full_disk(scene: Scene, kind: type[Training]) -> str:
