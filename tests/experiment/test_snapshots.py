@@ -231,3 +231,23 @@ def test_a_snapshot_that_does_not_load_is_one_line(
     experiment.params.write_text("x = (\n")
     with pytest.raises(UserError, match=f"cannot load {experiment.params}:1: Syntax"):
         snapshots.load(experiment)
+
+
+def test_what_wins_over_the_json_is_in_its_snapshot(
+    experiment: Experiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = experiment.root.parent / "my_config.json"
+    config.write_text('{"horizon": 200, "train_params": {"num_iter": 5, "seed": 1}}')
+    won = {"seed": 8}
+    snapshots.write_config(experiment, config, 200, won)
+    snapshot = json.loads(experiment.config.read_text())
+    assert snapshot["train_params"] == {"num_iter": 5, "seed": 8}
+    # From now on the snapshot counts.
+    assert snapshots.choose_config(experiment, config, train_params=won) == (
+        experiment.config
+    )
+    assert capsys.readouterr().err == ""
+    other = {"seed": 9}
+    source = snapshots.choose_config(experiment, config, train_params=other)
+    assert "differs" in capsys.readouterr().err
+    assert snapshots.load_config(experiment, source, other) == snapshot

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -58,3 +59,13 @@ def test_what_the_environment_has_started_ends_with_the_prepare_step(
     pids = (tmp_path / "simulators").read_text().split()
     assert pids
     assert all(is_dead(int(pid)) for pid in pids)
+
+
+def test_what_a_task_has_of_its_own_is_in_the_snapshot(
+    experiment: Experiment, write_files: WriteFiles
+) -> None:
+    params, config = write_files()
+    environment = {**os.environ, "SAC_SEED": "5", "SLURM_ARRAY_TASK_ID": "2"}
+    prepare(experiment, params, config, environment, RunProcesses(experiment))
+    snapshot = json.loads(experiment.config.read_text())
+    assert snapshot["train_params"] == {"seed": 7}

@@ -10,7 +10,8 @@ from __future__ import annotations
 import filecmp
 import json
 import sys
-from collections.abc import Collection
+import types
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from tfagents_system.host import files
 from tfagents_system.host.files import read_json
 from tfagents_system.settings import configuration, params_file
 from tfagents_system.train_params_base import TrainParamsBase
+
+NOTHING: Mapping[str, Any] = types.MappingProxyType({})
 
 
 def load(experiment: Experiment) -> TrainParamsBase:
@@ -60,6 +63,7 @@ def choose_config(
     original: Path,
     named_by: str = "SAC_CONFIG",
     added: Collection[str] = (),
+    train_params: Mapping[str, Any] = NOTHING,
 ) -> Path:
     """Chooses the snapshot of the JSON if there is one, or the original.
 
@@ -68,12 +72,14 @@ def choose_config(
       original: The user's JSON.
       named_by: The variable or flag that names it.
       added: Keys that the framework sets in a snapshot, beside a horizon.
+      train_params: What wins over the `train_params` of the original.
 
     Raises:
       UserError: There is neither.
     """
     is_same = _is_there(experiment, experiment.config) and (
-        not original.is_file() or _is_same_config(experiment.config, original, added)
+        not original.is_file()
+        or _is_same_config(experiment.config, original, added, train_params)
     )
     return _choose(experiment, experiment.config, original, named_by, is_same)
 
@@ -112,13 +118,19 @@ def _choose(
     return snapshot
 
 
-def _is_same_config(snapshot: Path, original: Path, added: Collection[str]) -> bool:
+def _is_same_config(
+    snapshot: Path,
+    original: Path,
+    added: Collection[str],
+    train_params: Mapping[str, Any],
+) -> bool:
     """Returns whether two JSON files say the same, apart from what was added."""
     try:
         kept, given = read_json(snapshot), read_json(original)
     except UserError:
         return False
     if isinstance(kept, dict) and isinstance(given, dict):
+        given = configuration.merge(given, train_params)
         kept, given = (
             {key: value for key, value in config.items() if key not in added}
             for config in (kept, given)
@@ -130,21 +142,38 @@ def _is_same_config(snapshot: Path, original: Path, added: Collection[str]) -> b
     return texts[0] == texts[1]
 
 
-def write_config(experiment: Experiment, source: Path, horizon: int) -> None:
-    """Writes the snapshot of the JSON: a copy, or with the environment's horizon.
+def load_config(
+    experiment: Experiment, source: Path, train_params: Mapping[str, Any] = NOTHING
+) -> dict[str, Any]:
+    """Loads the chosen JSON; an original gets what wins over its `train_params`.
+
+    Raises:
+      UserError: It does not load.
+    """
+    config = configuration.load_config(source)
+    is_snapshot = source == experiment.config
+    return config if is_snapshot else configuration.merge(config, train_params)
+
+
+def write_config(
+    experiment: Experiment,
+    source: Path,
+    horizon: int,
+    train_params: Mapping[str, Any] = NOTHING,
+) -> None:
+    """Writes the snapshot of the JSON: a copy, unless something is added to it.
 
     Every process reads the horizon there.
 
     Args:
       experiment: The experiment.
       source: The chosen JSON.
-      horizon: Env steps of the longest episode.
+      horizon: Env steps of the longest episode, if the JSON has none.
+      train_params: What wins over the `train_params` of an original.
     """
-    config: dict[str, Any] = configuration.load_config(source)
-    if "horizon" not in config:
-        files.write_json(
-            experiment.config, {**config, "horizon": horizon}, durable=True
-        )
+    config = {"horizon": horizon, **load_config(experiment, source, train_params)}
+    if config != configuration.load_config(source):
+        files.write_json(experiment.config, config, durable=True)
     elif not _is_there(experiment, experiment.config):
         files.copy(source, experiment.config)
 

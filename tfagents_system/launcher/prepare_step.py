@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.run_processes import RunProcesses
 from tfagents_system.experiment.status_file import PREPARE, Phase, Status, read_status
 from tfagents_system.launcher.console import say
+from tfagents_system.launcher.task_settings import read_task
 
 LOG_PERIOD_SECS = 30.0
 
@@ -40,6 +42,8 @@ def prepare(
     command = [sys.executable, "-m", "tfagents_system.processes", PREPARE]
     command += [f"--exp_dir={experiment.root}"]
     command += [f"--params={params}", f"--config={config}"]
+    train_params = read_task(environment).train_params
+    command += [f"--train_params={json.dumps(train_params)}"]
     with (experiment.root / "prepare.log").open("wb") as chatter:
         process = subprocess.Popen(
             command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=chatter

@@ -12,16 +12,18 @@ from tfagents_system.errors import UserError
 from tfagents_system.experiment.directory import REPOSITORY, resolve_path
 from tfagents_system.launcher.cpu_plan import CpuRequest
 from tfagents_system.launcher.daemontools import check_value
+from tfagents_system.launcher.task_settings import read_task
 
 
 def read_exp_dir(environment: Mapping[str, str]) -> Path:
     """Returns the experiment directory that the environment names.
 
-    SAC_EXP_DIR if it is set, otherwise logs/$SAC_EXP_NAME below the repository, with
-    `_task_$SLURM_ARRAY_TASK_ID` appended in a SLURM job array.
+    SAC_EXP_DIR if it is set, otherwise logs/$SAC_EXP_NAME below the repository. In a
+    SLURM job array `_task_$SLURM_ARRAY_TASK_ID` is appended, and a sweep's setting.
 
     Raises:
-      UserError: Neither variable is set, or the services could not be told the path.
+      UserError: Neither variable is set, or the services could not be told the path; as
+        `task_settings.read_task`.
     """
     if exp_dir := _read_text(environment, "SAC_EXP_DIR"):
         path = resolve_path(exp_dir)
@@ -29,9 +31,7 @@ def read_exp_dir(environment: Mapping[str, str]) -> Path:
         name = _read_text(environment, "SAC_EXP_NAME")
         if not name:
             raise UserError("SAC_EXP_NAME is not set; give the experiment a name")
-        if environment.get("SLURM_ARRAY_TASK_ID"):
-            name += f"_task_{environment['SLURM_ARRAY_TASK_ID']}"
-        path = REPOSITORY / "logs" / name
+        path = REPOSITORY / "logs" / (name + read_task(environment).suffix)
     check_value("the experiment directory", str(path))
     return path
 

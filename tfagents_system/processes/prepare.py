@@ -7,10 +7,13 @@ for what the libraries print when they are loaded.
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -24,15 +27,23 @@ from tfagents_system.experiment.status_writer import StatusWriter
 from tfagents_system.host import memory
 from tfagents_system.learning import checkpoint, rehearsal
 from tfagents_system.processes import startup
-from tfagents_system.settings import configuration, params_file
+from tfagents_system.settings import params_file
 from tfagents_system.settings.hyperparameters import Hyperparameters
 from tfagents_system.train_params_base import TrainParamsBase
 
 PARAMS = flags.DEFINE_string("params", None, "The params file.", required=True)
 CONFIG = flags.DEFINE_string("config", None, "The JSON.", required=True)
+TRAIN_PARAMS = flags.DEFINE_string(
+    "train_params", "{}", "train_params that win over those of the JSON, as JSON."
+)
 
 
-def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> None:
+def prepare(
+    experiment: Experiment,
+    params_path: Path,
+    config_path: Path,
+    train_params: Mapping[str, Any] = snapshots.NOTHING,
+) -> None:
     """Checks params, config and environment; writes snapshots and specs.
 
     Nothing is written unless all is well, so that a first attempt that fails leaves
@@ -43,13 +54,16 @@ def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> Non
       experiment: The experiment.
       params_path: The user's params file.
       config_path: The user's JSON.
+      train_params: Hyperparameters by name, which win over those of the JSON.
 
     Raises:
       UserError: Anything that would fail later.
     """
-    config_source = snapshots.choose_config(experiment, config_path)
+    config_source = snapshots.choose_config(
+        experiment, config_path, train_params=train_params
+    )
     params_source = snapshots.choose_params(experiment, params_path)
-    config = configuration.load_config(config_source)
+    config = snapshots.load_config(experiment, config_source, train_params)
     params = params_file.load_params(
         params_source, config, TrainParamsBase, params_path.parent
     )
@@ -62,7 +76,8 @@ def prepare(experiment: Experiment, params_path: Path, config_path: Path) -> Non
         checkpoint.check_resume(experiment, agent, codec)
     else:
         identity.check_nothing_is_lost(experiment)
-    snapshots.write_config(experiment, config_source, params.env_config["horizon"])
+    horizon = params.env_config["horizon"]
+    snapshots.write_config(experiment, config_source, horizon, train_params)
     snapshots.write_params(experiment, params_source)
     experiment.done.unlink(missing_ok=True)  # It has been made longer since.
     _describe(params, specs, codec)
@@ -107,7 +122,8 @@ def _describe(params: Hyperparameters, specs: Specs, codec: rows.RowCodec) -> No
 def main() -> int:
     """Runs from the command line."""
     experiment = startup.open_experiment()
-    prepare(experiment, Path(PARAMS.value), Path(CONFIG.value))
+    train_params = json.loads(TRAIN_PARAMS.value)
+    prepare(experiment, Path(PARAMS.value), Path(CONFIG.value), train_params)
     # The launcher looks for it: the user's code may end the process with code 0.
     StatusWriter(experiment, PREPARE, Status).enter(Phase.FINISHED)
     return 0

@@ -62,6 +62,16 @@ def read_overrides(config: Mapping[str, Any]) -> dict[str, Any]:
     return overrides
 
 
+def merge(config: Mapping[str, Any], train_params: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a config in which other `train_params` win over its own."""
+    if not train_params:
+        return dict(config)
+    return {
+        **config,
+        "train_params": {**config.get("train_params", {}), **train_params},
+    }
+
+
 class _RepeatedKey(dict[str, Any]):
     """An object of the JSON in which a key occurs twice."""
 
