@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -21,6 +22,8 @@ from tfagents_system.launcher import topology
 # own clients and servers need them as the processes of a run do.
 NO_PROXY = topology.loopback_without_proxy(os.environ)
 
+# As in `fast_imports`: every process of xdist imports all there is to test.
+gc.disable()
 quiet_imports()
 render_without_screen()
 os.environ.update(NO_PROXY)
@@ -64,6 +67,12 @@ class TrainParams(TrainParamsBase):
         env.seed(seed)
         return env
 """
+
+
+def pytest_collection_finish() -> None:
+    """Collects garbage again once all is imported."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -26,6 +26,7 @@ if not __package__:  # Run as a script: our modules, not the files beside this o
 from tfagents_system.errors import UserError, run_command
 from tfagents_system.experiment.directory import Experiment, resolve_path
 from tfagents_system.host import headless
+from tfagents_system.host.fast_imports import fast_imports
 from tfagents_system.host.quiet import quiet_imports
 
 
@@ -98,11 +99,12 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
       UserError: A file or checkpoint is missing, or the environment cannot render.
     """
     # Here, so that --help is quick and mistakes are found at once.
-    from tf_agents.policies import py_tf_eager_policy
+    with fast_imports():
+        from tf_agents.policies import py_tf_eager_policy
 
-    from tfagents_system.acting import evaluation, policies
-    from tfagents_system.environments import hooks
-    from tfagents_system.learning import policy_export
+        from tfagents_system.acting import evaluation, policies
+        from tfagents_system.environments import hooks
+        from tfagents_system.learning import policy_export
 
     experiment = Experiment(resolve_path(args.exp_dir))
     if not experiment.root.is_dir():

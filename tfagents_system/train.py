@@ -13,6 +13,7 @@ import logging
 import sys
 
 from tfagents_system.errors import run_command
+from tfagents_system.host.fast_imports import fast_imports
 from tfagents_system.host.headless import render_without_screen
 from tfagents_system.host.quiet import quiet_imports
 from tfagents_system.one_process import flags
@@ -28,7 +29,8 @@ def _train() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     quiet_imports()
     render_without_screen()
-    from tfagents_system.one_process import training
+    with fast_imports():
+        from tfagents_system.one_process import training
 
     if training.train(logdir, given):
         return 0

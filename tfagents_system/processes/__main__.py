@@ -13,6 +13,7 @@ from pathlib import Path
 
 from absl import app, flags
 
+from tfagents_system.host.fast_imports import fast_imports
 from tfagents_system.processes import startup
 
 PROGRAM = "python -m tfagents_system.processes"
@@ -28,8 +29,9 @@ def main() -> None:
         known = ", ".join(startup.PROCESSES)
         sys.exit(f"error: there is no process {name or '(none given)'}; give {known}")
     folder = Path.cwd()
-    startup.prepare_process(name)
-    module = importlib.import_module(f"tfagents_system.processes.{name}")
+    with fast_imports():
+        startup.prepare_process(name)
+        module = importlib.import_module(f"tfagents_system.processes.{name}")
     if {"-h", "--help"} & set(sys.argv[2:]):
         own_flags = map(flags.FLAGS.module_help, (startup.__name__, module.__name__))
         print(f"usage: {PROGRAM} {name} ...\n\n{module.__doc__}", *own_flags, sep="\n")
