@@ -48,10 +48,8 @@ def train(run: Run, begins_randomly: bool = True) -> None:
 @pytest.mark.parametrize(
     ("name", "train_params"),
     [
-        ("HalfCheetah-v5", {}),
         ("dm_control/pendulum-swingup", {}),
         ("dict", {"normalize_observations": True}),
-        ("image", {}),
         ("memory", {"recurrent": True}),
         ("history", {"n_step_returns": 3, "seed_sac_buffer": False}),
     ],

@@ -18,8 +18,8 @@ SPECS: dict[str, Any] = {
     "dict": {
         "obs": array_spec.ArraySpec((2,), np.float32),
         "aux": {"successful": array_spec.ArraySpec((), np.int32)},
+        "image": array_spec.BoundedArraySpec((SIZE, SIZE, 3), np.uint8, 0, 255),
     },
-    "image": array_spec.BoundedArraySpec((SIZE, SIZE, 3), np.uint8, 0, 255),
     "memory": array_spec.ArraySpec((2,), np.float32),
 }
 
@@ -71,9 +71,8 @@ class Point(py_environment.PyEnvironment):
         vector = np.array([self._position, self._num_steps / MAX_STEPS], np.float32)
         if self._kind == "dict":
             flag = np.array(self._is_successful(), np.int32)
-            return {"obs": vector, "aux": {"successful": flag}}
-        if self._kind == "image":
-            return self.render()
+            image = self.render()
+            return {"obs": vector, "aux": {"successful": flag}, "image": image}
         if self._kind == "memory" and self._num_steps:
             vector[0] = 0  # Only the first observation shows where it is.
         return vector
@@ -114,6 +113,6 @@ class TrainParams(TrainParamsBase):
             return Point(name, seed)
         if name == "history":
             return wrappers.HistoryWrapper(
-                loaders.load("Pendulum-v1", seed=seed), 3, include_actions=True
+                loaders.load("HalfCheetah-v5", seed=seed), 3, include_actions=True
             )
         return loaders.load(name, seed=seed)
