@@ -27,8 +27,10 @@ gc.disable()
 quiet_imports()
 render_without_screen()
 os.environ.update(NO_PROXY)
-# Under nohup the processes that the tests start and signal would ignore it, too.
+# Under nohup, or in the background of a script, the processes that the tests start and
+# signal would ignore these, too.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What scripts/test.sh --quick leaves out: whole trainings, set-ups, and what starts
 # many processes or learns for long. Files and tests, by the beginnings of their names.

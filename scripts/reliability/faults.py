@@ -82,7 +82,9 @@ def main() -> int:
         return 0
     moved_clock.find_library()
     small_disk.enter_mount_namespace()
-    # Clean up; and what nohup ignores, the trainings must not.
+    # Clean up; and what is ignored under nohup or in the background of a script, the
+    # trainings must not ignore.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, lambda number, _: sys.exit(128 + number))
     outcomes = []

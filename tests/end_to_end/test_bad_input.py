@@ -393,11 +393,9 @@ def test_an_environment_that_hangs_is_reported_and_can_be_stopped(
     config = written(tmp_path / "config.json", '{"horizon": 200}')
     (tmp_path / "experiment").mkdir()
     code = (
-        "import os, signal, sys; from pathlib import Path;"
+        "import os, sys; from pathlib import Path;"
         "from tfagents_system.experiment.run_processes import RunProcesses;"
         "from tfagents_system.launcher import prepare_step;"
-        # Where the tests run in the background, it is ignored.
-        "signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from tfagents_system.experiment.directory import Experiment;"
         "prepare_step.LOG_PERIOD_SECS = 0.5;"
         "experiment, *files = map(Path, sys.argv[1:]);"
