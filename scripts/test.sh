@@ -27,5 +27,6 @@ fi
 export PYTEST_DEBUG_TEMPROOT=${TMPDIR:-/tmp}
 TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/sac_tests.XXXXXX")
 export TMPDIR
+chmod 755 "$TMPDIR" # Some tests act as another user.
 trap 'rm -rf "$TMPDIR"' EXIT
 "$python" -m pytest --numprocesses 2 --dist worksteal "$@"
