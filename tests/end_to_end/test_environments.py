@@ -16,7 +16,8 @@ from tfagents_system.experiment.status_file import Phase
 
 PARAMS = Path(__file__).with_name("toy_params.py").read_text()
 HORIZON = 40
-TRAIN_STEPS = 100
+# They need more env steps than the replay takes before the first of them.
+TRAIN_STEPS = 300
 WARM_UP_ROWS = 4 * HORIZON
 
 pytestmark = pytest.mark.timeout(300)
@@ -74,14 +75,12 @@ def test_the_minitaur_of_the_example_is_trained(tmp_path: Path) -> None:
     config = json.loads((REPOSITORY / "config" / "minitaur.json").read_text())
     config["horizon"] = HORIZON
     config["train_params"] = {
-        "num_iter": 4,
+        "num_iter": 12,
         "num_steps_per_iter": 25,
-        # More than the replay takes before the first gradient step.
-        "n_train_episodes_per_iter": 4,
         "train_batch_size": 16,
         "n_buffer_init_episodes": 4,
         "n_eval_episodes": 1,
-        "eval_period_itrs": 2,
+        "eval_period_itrs": 6,
         "actor_fc_layer_params": [32],
         "critic_joint_fc_layer_params": [32],
     }

@@ -93,15 +93,13 @@ class TrainParams(TrainParamsBase):
 
     def __init__(self, env_config: dict[str, Any]) -> None:
         super().__init__(env_config)
-        self.num_iter = 4
+        self.num_iter = 12
         self.num_steps_per_iter = 25
         self.train_batch_size = 16
         self.n_buffer_init_episodes = 4
-        # More than the replay takes before the first gradient step.
-        self.n_train_episodes_per_iter = 4
         self.n_eval_episodes = 1
-        self.eval_period_itrs = 2
-        self.checkpoint_period_itrs = 2
+        self.eval_period_itrs = 6
+        self.checkpoint_period_itrs = 6
         self.actor_fc_layer_params = (32,)
         self.critic_joint_fc_layer_params = (32,)
         self.recurrent_sequence_length = 5
