@@ -39,7 +39,10 @@ _DELETABLE = (
 )
 _MAX_PAUSE_SECS = 8.0
 _MAX_FULL_SECS = 10.0
-_CLOCK_SECS = (-86_400, -3_600, -60, 0)
+_CLOCK_SECS = (-86_400, -3_600, -60)
+# The kernel does not know of it, so the timers of C++ do not wait any more, and what
+# they are for does not get on.
+_MAX_MOVED_SECS = 10.0
 
 
 def make_plan(count: int, seed: int) -> list[str]:
@@ -158,6 +161,11 @@ class Disturbances:
         return f"full disk for {secs:.0f} s"
 
     def _move_the_clock(self) -> str:
-        secs = self._rng.choice(_CLOCK_SECS)
-        self._clock.move(secs)
-        return f"clock at {secs:+d} s"
+        difference = self._rng.choice(_CLOCK_SECS)
+        secs = self._rng.uniform(1, _MAX_MOVED_SECS)
+        self._clock.move(difference)
+        try:
+            pause(secs)
+        finally:
+            self._clock.move(0)
+        return f"clock at {difference:+d} s for {secs:.0f} s"
