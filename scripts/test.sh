@@ -22,11 +22,4 @@ if [[ "${1-}" == --quick ]]; then
   shift
   set -- -m 'not slow' "$@"
 fi
-# What killed processes leave in the temporary folder goes with it. What pytest keeps of
-# failed tests stays where it always is.
-export PYTEST_DEBUG_TEMPROOT=${TMPDIR:-/tmp}
-TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/sac_tests.XXXXXX")
-export TMPDIR
-chmod 755 "$TMPDIR" # Some tests act as another user.
-trap 'rm -rf "$TMPDIR"' EXIT
-"$python" -m pytest --numprocesses 2 --dist worksteal "$@"
+exec "$python" -m pytest --numprocesses 2 --dist worksteal "$@"

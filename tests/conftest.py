@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import gc
+import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import textwrap
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
 import pytest
 
+from tfagents_system.experiment.directory import Experiment
+from tfagents_system.host.fast_imports import fast_imports
 from tfagents_system.host.headless import render_without_screen
 from tfagents_system.host.quiet import quiet_imports
 from tfagents_system.launcher import topology
@@ -22,8 +27,9 @@ from tfagents_system.launcher import topology
 # own clients and servers need them as the processes of a run do.
 NO_PROXY = topology.loopback_without_proxy(os.environ)
 
-# As in `fast_imports`: every process of xdist imports all there is to test.
-gc.disable()
+# Every process of xdist imports all there is to test.
+IMPORTS = contextlib.ExitStack()
+IMPORTS.enter_context(fast_imports())
 quiet_imports()
 render_without_screen()
 os.environ.update(NO_PROXY)
@@ -71,10 +77,24 @@ class TrainParams(TrainParamsBase):
 """
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes a temporary folder of this run's own; it goes with all that is in it.
+
+    So does what killed processes leave there. What pytest keeps of failed tests stays
+    where it always is.
+    """
+    if hasattr(config, "workerinput"):  # xdist's processes have it from this one.
+        return
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    folder = tempfile.mkdtemp(prefix="sac_tests_")
+    Path(folder).chmod(0o755)  # Some tests act as another user.
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+
+
 def pytest_collection_finish() -> None:
-    """Collects garbage again once all is imported."""
-    gc.freeze()
-    gc.enable()
+    """Ends the imports: all that there is to test is loaded."""
+    IMPORTS.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -132,6 +152,20 @@ def load(write_files: WriteFiles) -> Callable[..., Any]:
         )
 
     return load_params
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Experiment:
+    """Returns an experiment with an empty directory."""
+    experiment = Experiment(tmp_path / "experiment")
+    experiment.make()
+    return experiment
+
+
+@pytest.fixture
+def run_id() -> str:
+    """Returns the id of a run that no other test has, even at the same time."""
+    return uuid.uuid4().hex
 
 
 @pytest.fixture

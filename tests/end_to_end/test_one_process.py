@@ -21,6 +21,7 @@ import tensorflow as tf
 from tests.conftest import REPOSITORY
 from tests.end_to_end import harness
 from tests.end_to_end.harness import read_scalars, wait_for
+from tests.host.test_process_tree import is_dead
 from tfagents_system.host import files
 
 # Reverb cannot be imported.
@@ -105,6 +106,8 @@ def test_killed_and_resumed_it_reaches_the_same_state(tmp_path: Path) -> None:
 
 
 BROKEN_PARAMS = """
+import subprocess
+
 import gym
 from tf_agents.environments import suite_gym
 from tfagents_system.one_process.params import FlagParams
@@ -122,17 +125,26 @@ class Broken(gym.Wrapper):
 
 class TrainParams(FlagParams):
     def env_ctor(self, seed=None, *args, **kwargs):
+        simulator = subprocess.Popen(["sleep", "1000"])
+        with open(self.env_config["mark"], "a") as mark:
+            mark.write(f"{simulator.pid}\\n")
         return suite_gym.wrap_env(Broken(gym.make("Pendulum-v1")))
 """
 
 
-def test_an_error_of_the_environment_ends_it(tmp_path: Path) -> None:
-    params = tmp_path / "broken.py"
+def test_an_error_of_the_environment_ends_it_and_what_it_has_started(
+    tmp_path: Path,
+) -> None:
+    params, mark = tmp_path / "broken.py", tmp_path / "mark"
     params.write_text(BROKEN_PARAMS)
-    process = start(tmp_path / "runs", f"{FLAGS} --params {params}")
+    process = start(tmp_path / "runs", f"{FLAGS} --params {params} --mark {mark}")
     # It is raised while a gradient step is under way.
     errors = finish(process, 1)
     assert errors.splitlines()[-1] == "RuntimeError: the motor is on fire"
+    # Of the rehearsal, to train in, and to evaluate in.
+    simulators = [int(pid) for pid in mark.read_text().split()]
+    assert len(simulators) >= 3
+    assert all(map(is_dead, simulators))
 
 
 def check_evaluation(logdir: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,19 +24,6 @@ def start_marked(**environ: str) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(["/bin/sleep", "100"], env=environ)
     wait_for(lambda: process_tree.environ(process.pid) == environ)
     return process
-
-
-@pytest.fixture
-def experiment(tmp_path: Path) -> Experiment:
-    experiment = Experiment(tmp_path / "experiment")
-    experiment.make()
-    return experiment
-
-
-@pytest.fixture
-def run_id() -> str:
-    """Returns the id of a run that no other test has, even at the same time."""
-    return uuid.uuid4().hex
 
 
 @pytest.fixture

@@ -251,3 +251,15 @@ def test_what_wins_over_the_json_is_in_its_snapshot(
     source = snapshots.choose_config(experiment, config, train_params=other)
     assert "differs" in capsys.readouterr().err
     assert snapshots.load_config(experiment, source, other) == snapshot
+
+
+@pytest.mark.parametrize("train_params", ["[1]", "5", '{"discont": 1}'])
+def test_an_original_that_is_wrong_by_now_is_only_a_difference(
+    experiment: Experiment, capsys: pytest.CaptureFixture[str], train_params: str
+) -> None:
+    experiment.config.write_text('{"horizon": 200}')
+    config = experiment.root.parent / "my_config.json"
+    config.write_text(f'{{"horizon": 200, "train_params": {train_params}}}')
+    source = snapshots.choose_config(experiment, config, train_params={"seed": 1})
+    assert source == experiment.config
+    assert "differs" in capsys.readouterr().err

@@ -69,19 +69,6 @@ def make_environment(run_id: str = "") -> dict[str, str]:
 
 
 @pytest.fixture
-def experiment(tmp_path: Path) -> Experiment:
-    experiment = Experiment(tmp_path / "experiment")
-    experiment.make()
-    return experiment
-
-
-@pytest.fixture
-def run_id() -> str:
-    """Returns the id of a run that no other test has, even at the same time."""
-    return uuid.uuid4().hex
-
-
-@pytest.fixture
 def locks(experiment: Experiment) -> Iterator[RunLocks]:
     """Yields the locks of a launcher; stops what its run leaves."""
     with exclusive_run(experiment) as locks:

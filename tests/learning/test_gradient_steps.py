@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -47,6 +48,24 @@ def test_steps_are_counted_and_losses_are_means(
     assert steps.take_losses() == {}
     steps.run(2)
     assert int(agent.train_step_counter.numpy()) == 5
+
+
+def test_the_agent_is_compiled_as_it_is_written(
+    learning: tuple[Any, Feed, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AutoGraph would translate all of TF-Agents, which takes longer than the rest."""
+    agent, feed, steps = learning
+    files = []
+    train = agent.train
+
+    def noted_train(experience: Any) -> Any:
+        files.append(sys._getframe().f_code.co_filename)
+        return train(experience)
+
+    monkeypatch.setattr(agent, "train", noted_train)
+    feed.batches_allowed.release(2)
+    steps.run(1)
+    assert set(files) == {__file__}
 
 
 def test_a_loss_that_is_not_finite_is_told_in_one_line(

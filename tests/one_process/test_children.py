@@ -22,7 +22,12 @@ from tfagents_system.one_process import children
 
 other = subprocess.Popen(["sleep", "100"], stdout=subprocess.DEVNULL)
 with children.ended_with_training(Experiment(Path(sys.argv[1]))):
-    program = subprocess.Popen(["sleep", "100"], stdout=subprocess.DEVNULL)
+    # It has something to clear up.
+    clear_up = "trap 'touch $0; exit' TERM; echo; while :; do sleep 0.1; done"
+    program = subprocess.Popen(
+        ["sh", "-c", clear_up, f"{sys.argv[1]}_cleared"], stdout=subprocess.PIPE
+    )
+    program.stdout.readline()
     command = ["sh", "-c", "setsid sleep 100 >/dev/null & echo $!"]
     hidden = subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout.strip()
     fork = os.fork()
@@ -59,6 +64,7 @@ def kill(pids: list[int]) -> None:
 def test_all_that_it_started_ends_and_nothing_else(tmp_path: Path) -> None:
     other, *started = train(Experiment(tmp_path / "runs"), "ended")
     wait_for(lambda: all(map(is_dead, started)))
+    assert (tmp_path / "runs_cleared").exists()
     kill([other])
 
 

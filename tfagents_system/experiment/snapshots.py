@@ -10,7 +10,6 @@ from __future__ import annotations
 import filecmp
 import json
 import sys
-import types
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,6 @@ from tfagents_system.host import files
 from tfagents_system.host.files import read_json
 from tfagents_system.settings import configuration, params_file
 from tfagents_system.train_params_base import TrainParamsBase
-
-NOTHING: Mapping[str, Any] = types.MappingProxyType({})
 
 
 def load(experiment: Experiment) -> TrainParamsBase:
@@ -63,7 +60,7 @@ def choose_config(
     original: Path,
     named_by: str = "SAC_CONFIG",
     added: Collection[str] = (),
-    train_params: Mapping[str, Any] = NOTHING,
+    train_params: Mapping[str, Any] | None = None,
 ) -> Path:
     """Chooses the snapshot of the JSON if there is one, or the original.
 
@@ -122,15 +119,15 @@ def _is_same_config(
     snapshot: Path,
     original: Path,
     added: Collection[str],
-    train_params: Mapping[str, Any],
+    train_params: Mapping[str, Any] | None,
 ) -> bool:
     """Returns whether two JSON files say the same, apart from what was added."""
     try:
-        kept, given = read_json(snapshot), read_json(original)
+        kept = read_json(snapshot)
+        given = configuration.merge(configuration.load_config(original), train_params)
     except UserError:
         return False
-    if isinstance(kept, dict) and isinstance(given, dict):
-        given = configuration.merge(given, train_params)
+    if isinstance(kept, dict):
         kept, given = (
             {key: value for key, value in config.items() if key not in added}
             for config in (kept, given)
@@ -143,23 +140,22 @@ def _is_same_config(
 
 
 def load_config(
-    experiment: Experiment, source: Path, train_params: Mapping[str, Any] = NOTHING
+    experiment: Experiment, source: Path, train_params: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Loads the chosen JSON; an original gets what wins over its `train_params`.
 
     Raises:
       UserError: It does not load.
     """
-    config = configuration.load_config(source)
-    is_snapshot = source == experiment.config
-    return config if is_snapshot else configuration.merge(config, train_params)
+    won = None if source == experiment.config else train_params
+    return configuration.merge(configuration.load_config(source), won)
 
 
 def write_config(
     experiment: Experiment,
     source: Path,
     horizon: int,
-    train_params: Mapping[str, Any] = NOTHING,
+    train_params: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes the snapshot of the JSON: a copy, unless something is added to it.
 
@@ -171,8 +167,10 @@ def write_config(
       horizon: Env steps of the longest episode, if the JSON has none.
       train_params: What wins over the `train_params` of an original.
     """
-    config = {"horizon": horizon, **load_config(experiment, source, train_params)}
-    if config != configuration.load_config(source):
+    given = configuration.load_config(source)
+    won = None if source == experiment.config else train_params
+    config = {"horizon": horizon, **configuration.merge(given, won)}
+    if config != given:
         files.write_json(experiment.config, config, durable=True)
     elif not _is_there(experiment, experiment.config):
         files.copy(source, experiment.config)

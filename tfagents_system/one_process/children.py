@@ -9,12 +9,16 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 import uuid
 from collections.abc import Iterator
 
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.run_processes import RunProcesses
+from tfagents_system.experiment.stopping import STOP_GRACE_SECS
 from tfagents_system.host import process_tree
+
+_POLL_SECS = 0.1
 
 
 @contextlib.contextmanager
@@ -35,10 +39,23 @@ def ended_with_training(experiment: Experiment) -> Iterator[None]:
         try:
             yield
         finally:
-            # Forks have no mark, and what has left its parent is no descendant.
-            marked = process_tree.with_variable("SAC_RUN_ID", run_id)
-            children = process_tree.descendants(os.getpid()) - others
-            process_tree.send(marked | children, signal.SIGKILL)
+            _end(run_id, others)
+
+
+def _end(run_id: str, others: set[int]) -> None:
+    """Ends what has the mark of this training, and its children but for the others."""
+
+    def left() -> set[int]:
+        # Forks have no mark, and what has left its parent is no descendant.
+        marked = process_tree.with_variable("SAC_RUN_ID", run_id)
+        return marked | (process_tree.descendants(os.getpid()) - others)
+
+    # As the launcher does: a simulator may have something to clear up.
+    process_tree.send(left(), signal.SIGTERM)
+    deadline = time.monotonic() + STOP_GRACE_SECS
+    while left() and time.monotonic() < deadline:
+        time.sleep(_POLL_SECS)
+    process_tree.send(left(), signal.SIGKILL)
 
 
 @contextlib.contextmanager

@@ -42,7 +42,7 @@ def prepare(
     experiment: Experiment,
     params_path: Path,
     config_path: Path,
-    train_params: Mapping[str, Any] = snapshots.NOTHING,
+    train_params: Mapping[str, Any] | None = None,
 ) -> None:
     """Checks params, config and environment; writes snapshots and specs.
 

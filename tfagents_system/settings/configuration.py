@@ -62,7 +62,9 @@ def read_overrides(config: Mapping[str, Any]) -> dict[str, Any]:
     return overrides
 
 
-def merge(config: Mapping[str, Any], train_params: Mapping[str, Any]) -> dict[str, Any]:
+def merge(
+    config: Mapping[str, Any], train_params: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """Returns a config in which other `train_params` win over its own."""
     if not train_params:
         return dict(config)
