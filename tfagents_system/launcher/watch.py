@@ -21,6 +21,7 @@ from tfagents_system.launcher import daemontools, wording
 from tfagents_system.launcher.console import say
 from tfagents_system.launcher.crash_limit import CrashLimit
 from tfagents_system.launcher.run_locks import RunLocks
+from tfagents_system.launcher.stuck_logs import StuckLogs
 
 POLL_SECS = 1.0
 # Between two lines where the output is no terminal.
@@ -42,6 +43,7 @@ class Watch:
         """
         self._experiment = experiment
         self._limits = {name: CrashLimit(experiment, name) for name in names}
+        self._stuck_logs = StuckLogs(experiment, names)
         self._problem = ""
         self._stall_shown_at = 0.0
         self._shown_at = 0.0
@@ -63,6 +65,9 @@ class Watch:
             if limit.notice_restarts():
                 has_restarts = True
                 self._show_restart(name, limit)
+        for name in self._stuck_logs.end():
+            self.end_line()
+            say(f"the log of {name} was stuck and is started again")
         self._show_problem(progress)
         self._show_stall(progress)
         self._show(progress)
