@@ -16,7 +16,7 @@ python=$(scripts/setup.sh --dev)
 
 # Only what the lock file names may be imported, by the processes of the tests too.
 unset PYTHONHOME PYTHONPATH
-export PYTHONNOUSERSITE=1 PYTHONDONTWRITEBYTECODE=1
+export PYTHONNOUSERSITE=1
 
 if [[ "${1-}" == --quick ]]; then
   shift

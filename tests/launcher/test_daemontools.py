@@ -176,13 +176,13 @@ def test_a_process_that_ends_is_started_again(
 def test_services_are_told_to_go_down_and_waited_for(
     experiment: Experiment, start_services: StartServices
 ) -> None:
-    start_services(learner=SLEEP, collect_worker_0=f"trap '' TERM\n{SLEEP}")
+    start_services(learner=SLEEP, collect_worker_0=f"trap '' HUP\n{SLEEP}")
     folders = {f.name: f for f in daemontools.service_folders(experiment)}
     learner, worker = folders["learner"], folders["collect_worker_0"]
     assert not daemontools.wait_down(experiment, [learner], 0.0)
     # Without supervise there is nothing to be told.
-    daemontools.svc("-d", [*folders.values(), experiment.root / "no service"])
-    daemontools.svc("-d", [])
+    daemontools.tell_to_stop([*folders.values(), experiment.root / "no service"])
+    daemontools.tell_to_stop([])
     assert daemontools.wait_down(experiment, [learner], 20.0)
     assert daemontools.pid_of(experiment, "learner") is None
     # The worker ignores the signal.

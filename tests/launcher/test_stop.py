@@ -18,11 +18,12 @@ from tfagents_system.experiment import run_lock
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.run_processes import RunProcesses
 from tfagents_system.experiment.status_file import LAUNCHER, Phase
+from tfagents_system.host import process_tree
 from tfagents_system.launcher import checkpoint_activity, daemontools, stop
 
-# Sleeps until TERM, then does `{slowly}`, and notes that it stopped.
+# Sleeps until it is told to stop, then does `{slowly}`, and notes that it stopped.
 NOTES_ITS_STOP = """
-trap 'stopped=1' TERM
+trap 'stopped=1' HUP
 echo up >up
 while [ -z "$stopped" ]; do sleep 0.05; done
 rm up
@@ -59,7 +60,7 @@ def short_learner_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gives the learner one second.
 
     supervise takes no command in the first second of a process: the learner here gets
-    its TERM, but does not stop in time.
+    its signal, but does not stop in time.
     """
     monkeypatch.setattr(stop, "LEARNER_GRACE_SECS", 1.0)
 
@@ -131,7 +132,7 @@ def test_what_ignores_every_request_is_killed(
     monkeypatch.setattr(stop, "STOP_GRACE_SECS", 1.0)
     # The second sleep is nobody's service: its supervise does not know it.
     start(
-        collect_worker_0=f"trap '' TERM\nsleep 100 &\necho $! >child\ntouch up\n{SLEEP}"
+        collect_worker_0=f"trap '' HUP\nsleep 100 &\necho $! >child\ntouch up\n{SLEEP}"
     )
     child = experiment.service("collect_worker_0") / "child"
     process = Path(f"/proc/{int(child.read_text())}")
@@ -211,6 +212,18 @@ def test_whatever_was_stopped_by_a_signal_is_continued_first(
         for pid in [service] if service else pids_named(experiment, command):
             os.kill(pid, signal.SIGSTOP)
             wait_for(functools.partial(has_stopped, pid))
+    stop.stop(experiment)
+    assert stopped(experiment) == ["collect_worker_0", "learner", "replay_server"]
+    assert RunProcesses(experiment).pids() == set()
+
+
+def test_after_a_sigterm_to_all_of_a_job_the_learner_can_still_save(
+    experiment: Experiment, start: StartServices
+) -> None:
+    """SLURM sends it at a preemption; the launcher, which has got it too, stops."""
+    write_script(experiment.service("learner") / "log" / "run", "exec multilog ./main")
+    start(replay_server=ANSWERS, learner=ASKS, collect_worker_0=body())
+    process_tree.send(RunProcesses(experiment).pids(), signal.SIGTERM)
     stop.stop(experiment)
     assert stopped(experiment) == ["collect_worker_0", "learner", "replay_server"]
     assert RunProcesses(experiment).pids() == set()

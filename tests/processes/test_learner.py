@@ -29,6 +29,7 @@ from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.experiment import generations, status_file
 from tfagents_system.experiment.status_file import Awaited, LearnerStatus, Phase
 from tfagents_system.experiment.status_writer import StatusWriter
+from tfagents_system.experiment.stopping import STOP_SIGNAL
 from tfagents_system.experiment.summaries import ScalarWriter
 from tfagents_system.learning import policy_export
 from tfagents_system.learning.build import build_agent
@@ -242,7 +243,7 @@ def test_a_replay_server_that_is_stopped_holds_nobody(
         wait_for(lambda: status().waiting_for is Awaited.EXPERIENCE, "the learner")
         server.send_signal(signal.SIGSTOP)
         wait_for(lambda: status().waiting_for is Awaited.REPLAY_SERVER, "the learner")
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(STOP_SIGNAL)
         assert process.wait(60) == 0
     assert status().phase is Phase.STOPPED
     assert status().train_step > 0

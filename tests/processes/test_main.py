@@ -18,6 +18,7 @@ from tests.end_to_end.harness import wait_for
 from tests.processes.door import DOOR, begin_run, environment, started
 from tfagents_system.experiment import status_file
 from tfagents_system.experiment.status_file import Awaited, Phase
+from tfagents_system.experiment.stopping import STOP_SIGNAL
 from tfagents_system.processes.startup import PROCESSES
 
 # The flags of each process.
@@ -128,7 +129,7 @@ def test_a_stopped_process_ends_well_while_it_waits(
         status = status_file.read_learner(experiment)
         assert status.waiting_for is Awaited.REPLAY_SERVER
         assert status.pid == learner.pid
-        learner.send_signal(signal.SIGTERM)
+        learner.send_signal(STOP_SIGNAL)
         assert learner.wait(20) == 0
     assert not (folder / "num_failures").exists()
 

@@ -21,6 +21,7 @@ from tfagents_system.experiment import generations, status_file
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.run_file import Run
 from tfagents_system.experiment.status_file import Phase
+from tfagents_system.experiment.stopping import STOP_SIGNAL
 from tfagents_system.learning import checkpoint
 from tfagents_system.learning.agent_state import AgentWriter
 from tfagents_system.learning.build import build_agent
@@ -57,7 +58,8 @@ def test_it_counts_what_it_takes_and_ends_at_once_when_stopped(
         info = replay.read_replay(replay.connect(free_port))
         assert info is not None
         assert (info.num_rows, info.has_policy) == (16, False)
-        server.send_signal(signal.SIGTERM)
+        server.send_signal(signal.SIGTERM)  # As SLURM does it, to all of a job.
+        server.send_signal(STOP_SIGNAL)
         assert server.wait(10) == 0
     status = status_file.read_replay_server(experiment)
     assert status.phase is Phase.STOPPED

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
+from tfagents_system.experiment.stopping import STOP_SIGNAL
 from tfagents_system.processes import startup
 
 
@@ -115,27 +115,36 @@ def test_a_service_ends_although_a_thread_of_it_waits_for_ever(tmp_path: Path) -
 
 @pytest.mark.parametrize("name", ["learner", "collect_worker"])
 def test_a_process_is_prepared_before_its_imports(tmp_path: Path, name: str) -> None:
-    """Also for a stop: one that has something to save only notes it."""
+    """Also for a stop: one that has something to save only notes it.
+
+    SIGTERM is for the launcher to heed, and for what the service starts.
+    """
     result = run(
         tmp_path,
         "import os, signal, sys\n"
+        "from tfagents_system.experiment import stopping\n"
         "from tfagents_system.processes import startup\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)  # As supervise has it.\n"
+        "signal.signal(stopping.STOP_SIGNAL, signal.SIG_IGN)  # As nohup has it.\n"
         f"startup.prepare_process({name!r})\n"
         "import tensorflow as tf\n"
         "print(tf.config.threading.get_inter_op_parallelism_threads(),\n"
         "      tf.config.threading.get_intra_op_parallelism_threads(),\n"
         "      os.environ['SDL_VIDEODRIVER'], flush=True)\n"
         "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "print(startup.STOP.is_set(), flush=True)\n"
+        "os.system('kill $$; echo not ended')\n"
+        "os.kill(os.getpid(), stopping.STOP_SIGNAL)\n"
         "print(startup.STOP.wait(10))\n",
     )
     assert result.stderr == ""
     if name == "learner":
         num_cpus = len(os.sched_getaffinity(0))
-        assert result.stdout == f"{num_cpus} 1 dummy\nTrue\n"
+        assert result.stdout == f"{num_cpus} 1 dummy\nFalse\nTrue\n"
         assert result.returncode == 0
     else:
-        assert result.stdout == "1 1 dummy\n"
-        assert result.returncode == -signal.SIGTERM
+        assert result.stdout == "1 1 dummy\nFalse\n"
+        assert result.returncode == -STOP_SIGNAL
 
 
 def test_who_has_something_to_save_stops_by_itself() -> None:

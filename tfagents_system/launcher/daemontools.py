@@ -6,11 +6,9 @@ for its log; `supervise` restarts its process whenever that ends.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -27,7 +25,6 @@ LOCAL_DAEMONTOOLS = REPOSITORY / ".daemontools" / "usr" / "bin"
 POLL_SECS = 0.1
 # svc and svstat do not wait for supervise; only a file system can hold them up.
 COMMAND_SECS = 5.0
-SVSCAN_GRACE_SECS = 4.0
 
 
 def daemontools_path(environment: Mapping[str, str]) -> str:
@@ -97,11 +94,12 @@ def start(
       lock: The locked descriptor of the run's lock.
 
     Returns:
-      The svscan process; it ignores the terminal's Ctrl-C.
+      The svscan process. It ignores the terminal's Ctrl-C and, as each supervise does,
+      SIGTERM: what sends that to all processes of a job must not end supervision.
     """
     with _open_log(experiment) as log:
         return subprocess.Popen(
-            ["svscan", str(experiment.services)],
+            ["sh", "-c", "trap '' TERM; exec svscan \"$0\"", str(experiment.services)],
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -119,13 +117,9 @@ def _open_log(experiment: Experiment) -> BinaryIO:
 
 
 def end(svscan: subprocess.Popen[bytes]) -> None:
-    """Ends svscan, also one that was stopped; the services run on."""
-    for signum in (signal.SIGCONT, signal.SIGTERM, signal.SIGKILL):
-        svscan.send_signal(signum)
-        if signum is not signal.SIGCONT:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                svscan.wait(SVSCAN_GRACE_SECS)
-                return
+    """Ends svscan, which has nothing to save; the services run on."""
+    svscan.kill()
+    svscan.wait()
 
 
 def service_folders(experiment: Experiment) -> list[Path]:
@@ -146,8 +140,13 @@ def pid_of(experiment: Experiment, name: str) -> int | None:
     return pid if pid and started_at(pid) is not None else None
 
 
+def tell_to_stop(folders: Sequence[Path]) -> None:
+    """Tells services to end, and not to start again; see `STOP_SIGNAL`."""
+    svc("-dh", folders)
+
+
 def svc(option: str, folders: Sequence[Path]) -> None:
-    """Runs svc, e.g. with `-d`; folders without a supervise are passed over."""
+    """Runs svc, e.g. with `-k`; folders without a supervise are passed over."""
     if folders:
         _call("svc", option, *map(str, folders))
 

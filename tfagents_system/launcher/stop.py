@@ -23,6 +23,7 @@ from tfagents_system.launcher.daemontools import (
     POLL_SECS,
     service_folders,
     svc,
+    tell_to_stop,
     wait_down,
 )
 
@@ -53,14 +54,14 @@ def stop(experiment: Experiment, run: RunProcesses | None = None) -> None:
     folders = service_folders(experiment)
     learner = [f for f in folders if f.name == services.LEARNER]
     workers = [f for f in folders if services.is_worker(f.name)]
-    svc("-d", workers)
+    tell_to_stop(workers)
     wait_down(experiment, workers, STOP_GRACE_SECS)
-    svc("-d", learner)
+    tell_to_stop(learner)
     is_down = wait_down(experiment, learner, LEARNER_GRACE_SECS) or (
         _wait_for_checkpoint(experiment, learner)
     )
     others = [f for f in folders if f not in learner]
-    svc("-d", others)
+    tell_to_stop(others)
     if not wait_down(experiment, others, STOP_GRACE_SECS) or not is_down:
         svc("-k", folders)
         wait_down(experiment, folders, STOP_GRACE_SECS)
@@ -107,7 +108,7 @@ def _wait_for_checkpoint(experiment: Experiment, learner: list[Path]) -> bool:
 def _stop_svscan(run: RunProcesses) -> None:
     """Stops the svscan of the run; it would start a supervise again."""
     pids = [pid for pid in run.pids() if _command_name(pid) == "svscan"]
-    process_tree.send(pids, signal.SIGTERM)
+    process_tree.send(pids, signal.SIGKILL)
 
 
 def _end_leftovers(run: RunProcesses) -> None:

@@ -1,8 +1,8 @@
 """A collect worker: acts, writes experience, and evaluates.
 
 It pulls the newest policy between two episodes and about twice a second within one;
-between two it also applies the curriculum, and evaluates when that is due. SIGTERM
-ends it at once: it has nothing to save.
+between two it also applies the curriculum, and evaluates when that is due. A stop ends
+it at once: it has nothing to save.
 """
 
 from __future__ import annotations

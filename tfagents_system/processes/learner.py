@@ -114,7 +114,7 @@ class Reporter:
 
 
 def main() -> int:
-    """Trains until training is complete or SIGTERM comes."""
+    """Trains until training is complete or it is told to stop."""
     experiment = startup.open_experiment()
     status = StatusWriter(experiment, services.LEARNER, LearnerStatus)
     run = Run.load(experiment)

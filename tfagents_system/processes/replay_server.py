@@ -21,7 +21,7 @@ POLL_SECS = 1.0
 
 
 def main() -> int:
-    """Serves until SIGTERM."""
+    """Serves until it is told to stop."""
     experiment = startup.open_experiment()
     status = StatusWriter(experiment, services.REPLAY_SERVER, ReplayServerStatus)
     run = Run.load(experiment)
@@ -39,7 +39,7 @@ def main() -> int:
         checkpointer=reverb.checkpointers.DefaultCheckpointer(str(experiment.replay)),
     )
     client = replay.connect(run.reverb_port)
-    # Not server.wait(): it waits in C++, where SIGTERM's handler would never run.
+    # Not server.wait(): it waits in C++, where a signal's handler would never run.
     while True:
         info = replay.read_replay(client)
         if info is not None:

@@ -17,6 +17,7 @@ from tfagents_system.errors import INTERRUPTED, run_command
 from tfagents_system.experiment import services
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.status_file import PREPARE
+from tfagents_system.experiment.stopping import STOP_SIGNAL
 from tfagents_system.host import process_tree, threads
 from tfagents_system.host.headless import render_without_screen
 from tfagents_system.host.quiet import quiet_imports
@@ -25,7 +26,7 @@ _EXP_DIR = flags.DEFINE_string(
     "exp_dir", None, "The experiment directory.", required=True
 )
 
-#: Set by SIGTERM, in a process that has something to save.
+#: Set by `STOP_SIGNAL`, in a process that has something to save.
 STOP = threading.Event()
 
 
@@ -35,7 +36,7 @@ class Process:
 
     Attributes:
       is_service: Whether daemontools starts it, in a folder of its own.
-      stops_by_itself: Whether SIGTERM only sets `STOP`; otherwise it kills.
+      stops_by_itself: Whether `STOP_SIGNAL` only sets `STOP`; otherwise it kills.
       uses_all_cpus: Whether TensorFlow may run an op on each of its CPUs at a time.
     """
 
@@ -65,8 +66,13 @@ def prepare_process(name: str) -> None:
     """
     process = PROCESSES[name]
     process_tree.die_with_parent()
-    if process.stops_by_itself:
-        signal.signal(signal.SIGTERM, _on_stop)
+    if process.is_service:
+        # Also where nohup has had it ignored.
+        signal.signal(
+            STOP_SIGNAL, _on_stop if process.stops_by_itself else signal.SIG_DFL
+        )
+        # supervise has had it ignored; what a service starts must not ignore it, too.
+        signal.signal(signal.SIGTERM, _do_nothing)
     quiet_imports()
     render_without_screen()
     threads.limit_tensorflow_threads(threads.num_cpus() if process.uses_all_cpus else 1)
@@ -80,6 +86,10 @@ def open_experiment() -> Experiment:
 
 def _on_stop(signum: int, frame: FrameType | None) -> None:
     STOP.set()
+
+
+def _do_nothing(signum: int, frame: FrameType | None) -> None:
+    """Leaves the stop to the launcher, which has got the same signal."""
 
 
 def run_process(name: str, main: Callable[[], int], folder: Path) -> int:
