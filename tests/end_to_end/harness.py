@@ -214,6 +214,19 @@ def read_frames(path: str | Path) -> NDArray[np.uint8]:
     return np.stack(imageio.mimread(path, memtest=False))
 
 
+def check_trained(experiment: Experiment, train_steps: int) -> None:
+    """Checks that worker 0 collected and evaluated until training was complete."""
+    assert status_file.read_learner(experiment).train_step == train_steps
+    assert experiment.is_trained_for(train_steps)
+    returns = read_scalars(experiment.train_summaries(worker_name(0)))["Metrics/return"]
+    assert returns[0][0] == 0
+    assert returns[-1][0] > 0, "no episode was collected with a newer policy"
+    worker = status_file.read_worker(experiment, worker_name(0))
+    assert worker.eval_train_step == train_steps
+    assert worker.eval_return is not None
+    assert np.isfinite(worker.eval_return)
+
+
 def check_video(path: str | Path, min_frames: int = 3) -> None:
     """Checks that a video shows something that moves.
 

@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.conftest import REPOSITORY
@@ -119,7 +118,7 @@ def test_background_curriculum_and_a_killed_launcher(tmp_path: Path) -> None:
         result = run.call("launch_training.sh", run.variables, "--detach")
         assert "left processes of this run; stopping them" in result.stdout
         check_detached_launcher(run, result.stdout)
-        assert not any(psutil.pid_exists(pid) for pid in before.values())
+        assert all(map(is_dead, before.values()))
         run.wait_for_progress()
         status = run.call("scripts/status.sh", run.experiment.root).stdout
         assert "| restarts 0 |" in status  # In this run; being resumed is not one.
@@ -128,7 +127,7 @@ def test_background_curriculum_and_a_killed_launcher(tmp_path: Path) -> None:
         launcher = launcher_pid(run.experiment)
         assert launcher is not None
         os.kill(launcher, signal.SIGUSR1)
-        wait_for(lambda: not psutil.pid_exists(launcher), "the launcher's end", 60)
+        wait_for(lambda: is_dead(launcher), "the launcher's end", 60)
         run.assert_nothing_is_left()
         step = run.train_step
         assert list_generations(run.experiment)[0].train_step == step

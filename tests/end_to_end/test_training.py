@@ -81,7 +81,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         folder,
         ARCHIVED_PARAMS,
         workers=2,
-        train_cpus="auto",
         horizon=HORIZON,
         train_params={"n_policy_checkpoints": 5},
     )

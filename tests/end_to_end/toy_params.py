@@ -111,6 +111,6 @@ class TrainParams(TrainParamsBase):
             return Point(name, seed)
         if name == "history":
             return wrappers.HistoryWrapper(
-                loaders.load("HalfCheetah-v5", seed=seed), 3, include_actions=True
+                loaders.load("Pendulum-v1", seed=seed), 3, include_actions=True
             )
         return loaders.load(name, seed=seed)

@@ -24,6 +24,12 @@ from tfagents_system.launcher import daemontools, launch
 VARIABLES = {"SAC_NUM_COLLECT_WORKERS": "2"}
 
 
+@pytest.fixture(autouse=True)
+def nobody_is_adopted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps this process from adopting the orphans of later tests, as launchers do."""
+    monkeypatch.setattr(launch, "adopt_orphans", lambda: None)
+
+
 def test_a_directory_of_sac_train_is_refused_and_left_as_it_is(
     experiment: Experiment, write_files: WriteFiles
 ) -> None:

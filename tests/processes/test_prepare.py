@@ -2,34 +2,66 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 from pathlib import Path
+from typing import Callable
 
 import pytest
 
 from tests.conftest import PENDULUM_PARAMS, REPOSITORY, WriteFiles
 from tests.experiments import make_experiment
 from tests.processes.door import DOOR
+from tfagents_system.errors import run_command
 from tfagents_system.experiment import identity, status_file
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.status_file import Phase
+from tfagents_system.processes import prepare as prepare_step
 
 
-def prepare(
-    exp_dir: Path, files: tuple[Path, Path]
-) -> subprocess.CompletedProcess[str]:
-    """Runs the prepare step as the launcher does."""
-    exp_dir.mkdir(exist_ok=True)
-    command = [*DOOR, "prepare", f"--exp_dir={exp_dir}"]
-    command += [f"--params={files[0]}", f"--config={files[1]}"]
-    return subprocess.run(
-        command, cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """How the prepare step ended, and what it said."""
+
+    returncode: int
+    stderr: str
+
+
+Prepare = Callable[[Path, tuple[Path, Path]], Result]
+
+
+@pytest.fixture
+def prepare(capfd: pytest.CaptureFixture[str]) -> Prepare:
+    """Returns a function that runs the prepare step in this process."""
+
+    def run(exp_dir: Path, files: tuple[Path, Path]) -> Result:
+        exp_dir.mkdir(exist_ok=True)
+        capfd.readouterr()
+
+        def main() -> int:
+            prepare_step.prepare(Experiment(exp_dir), *files)
+            return 0
+
+        return Result(run_command(main), capfd.readouterr().err)
+
+    return run
+
+
+def test_the_launcher_hears_that_it_has_finished(
+    write_files: WriteFiles, tmp_path: Path
+) -> None:
+    experiment = make_experiment(tmp_path)
+    params, config = write_files()
+    command = [*DOOR, "prepare", f"--exp_dir={experiment.root}"]
+    command += [f"--params={params}", f"--config={config}"]
+    subprocess.run(command, cwd=REPOSITORY, check=True)
+    assert experiment.params.exists()
+    assert status_file.read_service(experiment, "prepare").phase is Phase.FINISHED
 
 
 def test_prepare_writes_specs_and_snapshots_and_resume_keeps_them(
-    write_files: WriteFiles, tmp_path: Path
+    write_files: WriteFiles, prepare: Prepare, tmp_path: Path
 ) -> None:
     experiment = Experiment(tmp_path / "exp")
     files = write_files()
@@ -49,7 +81,7 @@ def test_prepare_writes_specs_and_snapshots_and_resume_keeps_them(
 
 
 def test_without_a_horizon_the_environments_time_limit_is_kept_in_the_snapshot(
-    write_files: WriteFiles, tmp_path: Path
+    write_files: WriteFiles, prepare: Prepare, tmp_path: Path
 ) -> None:
     experiment = Experiment(tmp_path / "exp")
     files = write_files(horizon=None, mine=[1.0])
@@ -59,8 +91,6 @@ def test_without_a_horizon_the_environments_time_limit_is_kept_in_the_snapshot(
     assert json.loads(experiment.config.read_text()) == {"mine": [1.0], "horizon": 200}
     assert "Replay: 70,000 transitions" in result.stderr  # 350 episodes of 200.
     assert files[1].read_text() == given
-
-    assert status_file.read_service(experiment, "prepare").phase is Phase.FINISHED
 
     result = prepare(experiment.root, files)
     assert result.returncode == 0, result.stderr
@@ -101,7 +131,7 @@ class TrainParams(TrainParamsBase):
     "place", ["import", "constructor", "env_ctor", "reset", "step"]
 )
 def test_code_that_ends_the_process_is_refused_in_one_line(
-    write_files: WriteFiles, tmp_path: Path, place: str
+    write_files: WriteFiles, prepare: Prepare, tmp_path: Path, place: str
 ) -> None:
     experiment = Experiment(tmp_path / "exp")
     files = write_files(ENDING_PARAMS.format(place=place))
@@ -114,7 +144,7 @@ def test_code_that_ends_the_process_is_refused_in_one_line(
 
 
 def test_what_a_training_had_reached_is_not_begun_anew(
-    write_files: WriteFiles, tmp_path: Path
+    write_files: WriteFiles, prepare: Prepare, tmp_path: Path
 ) -> None:
     experiment = make_experiment(tmp_path)
     identity.note_checkpoint(experiment)
@@ -125,7 +155,7 @@ def test_what_a_training_had_reached_is_not_begun_anew(
 
 
 def test_complete_training_is_left_alone_until_it_is_made_longer(
-    write_files: WriteFiles, tmp_path: Path
+    write_files: WriteFiles, prepare: Prepare, tmp_path: Path
 ) -> None:
     experiment = Experiment(tmp_path / "exp")
     files = write_files(train_params={"num_iter": 5, "num_steps_per_iter": 10})
@@ -152,7 +182,7 @@ def test_complete_training_is_left_alone_until_it_is_made_longer(
 
 @pytest.mark.parametrize("config", [{"horizon": "long"}, {"train_params": {"x": 1}}])
 def test_what_is_refused_leaves_no_snapshot(
-    write_files: WriteFiles, tmp_path: Path, config: dict[str, object]
+    write_files: WriteFiles, prepare: Prepare, tmp_path: Path, config: dict[str, object]
 ) -> None:
     experiment = Experiment(tmp_path / "exp")
     result = prepare(experiment.root, write_files(**config))
@@ -162,7 +192,7 @@ def test_what_is_refused_leaves_no_snapshot(
 
 
 def test_matrix_actions_are_refused_with_the_users_code_blamed(
-    write_files: WriteFiles, tmp_path: Path
+    write_files: WriteFiles, prepare: Prepare, tmp_path: Path
 ) -> None:
     params = """
     from tf_agents.environments import random_py_environment
@@ -184,7 +214,7 @@ def test_matrix_actions_are_refused_with_the_users_code_blamed(
 
 
 def test_changed_environment_is_refused_on_resume(
-    write_files: WriteFiles, tmp_path: Path
+    write_files: WriteFiles, prepare: Prepare, tmp_path: Path
 ) -> None:
     experiment = Experiment(tmp_path / "exp")
     files = write_files()
