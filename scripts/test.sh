@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests, two at a time since many wait for other processes; arguments go to
+# Runs the tests, three at a time since many wait for other processes; arguments go to
 # pytest. With --quick it leaves out those that tests/conftest.py calls slow:
 #
 #     scripts/test.sh [--quick] [option or test of pytest ...]
@@ -22,4 +22,4 @@ if [[ "${1-}" == --quick ]]; then
   shift
   set -- -m 'not slow' "$@"
 fi
-exec "$python" -m pytest --numprocesses 2 --dist worksteal "$@"
+exec "$python" -m pytest --numprocesses 3 --dist worksteal "$@"
