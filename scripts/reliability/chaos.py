@@ -16,7 +16,9 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import errno
 import json
+import os
 import signal
 import statistics
 import sys
@@ -50,6 +52,7 @@ DISK_MB = 100
 # seconds, and a process killed while starting has nothing to lose.
 FAULTS_PER_BURST = 4
 MAX_RECOVERY_SECS = 240.0
+NO_ROOM = os.strerror(errno.ENOSPC)
 # More of them would only repeat what went wrong.
 MAX_VIOLATIONS = 20
 _END_SECS = 1800.0
@@ -104,7 +107,8 @@ def keep_running(training: Training, watcher: Watcher) -> bool:
     ended = training.wait_end()
     if ended.code == 0:
         return False
-    watcher.note(f"it ended with {ended.code}: {ended.last_line}")
+    if NO_ROOM not in ended.last_line:  # A launch on a full disk is refused.
+        watcher.note(f"it ended with {ended.code}: {ended.last_line}")
     training.start()
     return True
 

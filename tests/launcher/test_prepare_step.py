@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import PENDULUM_PARAMS, WriteFiles
 from tests.host.test_process_tree import is_dead
+from tests.small_disk import filled, small_disk
 from tfagents_system.errors import UserError
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.run_processes import RunProcesses
@@ -44,6 +45,23 @@ def test_a_params_file_that_ends_the_process_is_refused(
     with pytest.raises(UserError, match="nothing was started"):
         prepare(experiment, params, config, os.environ, RunProcesses(experiment))
     assert not experiment.params.exists()
+
+
+def test_a_full_disk_is_not_taken_for_code_that_ends_the_process(
+    write_files: WriteFiles, tmp_path: Path
+) -> None:
+    params, config = write_files()
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    with small_disk(mounted, 4) as disk:
+        experiment = Experiment(disk / "experiment")
+        experiment.make()
+        run = RunProcesses(experiment)
+        replay_bytes = prepare(experiment, params, config, os.environ, run)
+        assert replay_bytes > 0
+        with filled(disk):
+            again = prepare(experiment, params, config, os.environ, run)
+        assert again == replay_bytes
 
 
 def test_what_the_environment_has_started_ends_with_the_prepare_step(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Callable
@@ -14,9 +15,8 @@ from tests.conftest import PENDULUM_PARAMS, REPOSITORY, WriteFiles
 from tests.experiments import make_experiment
 from tests.processes.door import DOOR
 from tfagents_system.errors import run_command
-from tfagents_system.experiment import identity, status_file
+from tfagents_system.experiment import identity
 from tfagents_system.experiment.directory import Experiment
-from tfagents_system.experiment.status_file import Phase
 from tfagents_system.processes import prepare as prepare_step
 
 
@@ -55,9 +55,17 @@ def test_the_launcher_hears_that_it_has_finished(
     params, config = write_files()
     command = [*DOOR, "prepare", f"--exp_dir={experiment.root}"]
     command += [f"--params={params}", f"--config={config}"]
-    subprocess.run(command, cwd=REPOSITORY, check=True)
+    reader, writer = os.pipe()
+    with os.fdopen(reader) as result:
+        subprocess.run(
+            [*command, f"--result_fd={writer}"],
+            cwd=REPOSITORY,
+            check=True,
+            pass_fds=[writer],
+        )
+        os.close(writer)
+        assert int(result.read()) > 70_000 * 4
     assert experiment.params.exists()
-    assert status_file.read_service(experiment, "prepare").phase is Phase.FINISHED
 
 
 def test_prepare_writes_specs_and_snapshots_and_resume_keeps_them(

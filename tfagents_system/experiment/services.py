@@ -20,6 +20,8 @@ from tfagents_system.host.files import write_bytes
 REPLAY_SERVER = "replay_server"
 LEARNER = "learner"
 COLLECT_WORKER = "collect_worker"
+# Not a service: the step that checks what they will be started with.
+PREPARE = "prepare"
 
 _STARTS = "num_starts"
 _FAILURES = "num_failures"

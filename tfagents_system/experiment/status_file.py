@@ -190,7 +190,6 @@ class CollectWorkerStatus(Status):
 S = TypeVar("S", bound=Status)
 # Names that have a status, a plain `Status`, but are not services.
 LAUNCHER = "launcher"
-PREPARE = "prepare"
 ONE_PROCESS = "sac"
 
 

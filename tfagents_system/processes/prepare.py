@@ -8,6 +8,7 @@ for what the libraries print when they are loaded.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -22,8 +23,6 @@ from tfagents_system.dataflow import rate_limiter, rows
 from tfagents_system.errors import UserError
 from tfagents_system.experiment import identity, snapshots
 from tfagents_system.experiment.directory import Experiment
-from tfagents_system.experiment.status_file import PREPARE, Phase, Status
-from tfagents_system.experiment.status_writer import StatusWriter
 from tfagents_system.host import memory
 from tfagents_system.learning import checkpoint, rehearsal
 from tfagents_system.processes import startup
@@ -36,6 +35,11 @@ CONFIG = flags.DEFINE_string("config", None, "The JSON.", required=True)
 TRAIN_PARAMS = flags.DEFINE_string(
     "train_params", "{}", "train_params that win over those of the JSON, as JSON."
 )
+# The launcher looks for it: the user's code may end the process with code 0. Not a
+# file, for the disk may be full.
+RESULT_FD = flags.DEFINE_integer(
+    "result_fd", None, "Where to write the bytes of the full replay: a descriptor."
+)
 
 
 def prepare(
@@ -43,7 +47,7 @@ def prepare(
     params_path: Path,
     config_path: Path,
     train_params: Mapping[str, Any] | None = None,
-) -> None:
+) -> int:
     """Checks params, config and environment; writes snapshots and specs.
 
     Nothing is written unless all is well, so that a first attempt that fails leaves
@@ -55,6 +59,9 @@ def prepare(
       params_path: The user's params file.
       config_path: The user's JSON.
       train_params: Hyperparameters by name, which win over those of the JSON.
+
+    Returns:
+      The memory of the full replay, bytes; 0 where training is complete.
 
     Raises:
       UserError: Anything that would fail later.
@@ -68,7 +75,7 @@ def prepare(
         params_source, config, TrainParamsBase, params_path.parent
     )
     if experiment.is_trained_for(params.total_train_steps):
-        return
+        return 0
     params, specs, agent = rehearsal.rehearse(params, params_source, config_source)
     codec = rows.RowCodec.of(params, specs)
     _write_specs(experiment, specs)
@@ -80,7 +87,7 @@ def prepare(
     snapshots.write_config(experiment, config_source, horizon, train_params)
     snapshots.write_params(experiment, params_source)
     experiment.done.unlink(missing_ok=True)  # It has been made longer since.
-    _describe(params, specs, codec)
+    return _describe(params, specs, codec)
 
 
 def _write_specs(experiment: Experiment, specs: Specs) -> None:
@@ -101,8 +108,8 @@ def _write_specs(experiment: Experiment, specs: Specs) -> None:
             )
 
 
-def _describe(params: Hyperparameters, specs: Specs, codec: rows.RowCodec) -> None:
-    """Says what will be trained, and how much memory the replay takes."""
+def _describe(params: Hyperparameters, specs: Specs, codec: rows.RowCodec) -> int:
+    """Says what will be trained; returns the bytes of the full replay."""
     pacing = rate_limiter.make_pacing(params, codec)
     needed = memory.replay_bytes(
         pacing.capacity, codec.bytes_per_row, codec.rows_per_item
@@ -117,13 +124,17 @@ def _describe(params: Hyperparameters, specs: Specs, codec: rows.RowCodec) -> No
     shortage = memory.describe_shortage(needed, memory.available_bytes())
     if shortage:
         print(shortage, file=sys.stderr)
+    return needed
 
 
 def main() -> int:
     """Runs from the command line."""
     experiment = startup.open_experiment()
     train_params = json.loads(TRAIN_PARAMS.value)
-    prepare(experiment, Path(PARAMS.value), Path(CONFIG.value), train_params)
-    # The launcher looks for it: the user's code may end the process with code 0.
-    StatusWriter(experiment, PREPARE, Status).enter(Phase.FINISHED)
+    replay_bytes = prepare(
+        experiment, Path(PARAMS.value), Path(CONFIG.value), train_params
+    )
+    if RESULT_FD.value is not None:
+        with os.fdopen(RESULT_FD.value, "w") as result:
+            result.write(str(replay_bytes))
     return 0

@@ -16,7 +16,6 @@ from absl import flags, logging
 from tfagents_system.errors import INTERRUPTED, run_command
 from tfagents_system.experiment import services
 from tfagents_system.experiment.directory import Experiment
-from tfagents_system.experiment.status_file import PREPARE
 from tfagents_system.experiment.stopping import STOP_SIGNAL
 from tfagents_system.host import process_tree, threads
 from tfagents_system.host.headless import render_without_screen
@@ -50,7 +49,7 @@ PROCESSES = {
     services.LEARNER: Process(stops_by_itself=True, uses_all_cpus=True),
     # A worker has nothing to save.
     services.COLLECT_WORKER: Process(),
-    PREPARE: Process(is_service=False),
+    services.PREPARE: Process(is_service=False),
 }
 
 
