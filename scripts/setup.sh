@@ -101,13 +101,15 @@ ensure_venv_module() {
 }
 
 # What the tests need beside Python: to render with MuJoCo on a machine without a
-# screen, and to try the firewall rule of docs/security.md between two networks.
+# screen, to try the firewall rule of docs/security.md between two networks, and a
+# SLURM cluster of this machine.
 ensure_test_packages() {
   local missing=()
   compgen -G '/usr/lib*/*/libEGL.so.1' >/dev/null ||
     missing+=(libegl1 libgl1-mesa-dri libopengl0)
   [[ -x /usr/sbin/nft ]] || missing+=(nftables)
   command -v ip >/dev/null || missing+=(iproute2)
+  [[ -x /usr/sbin/slurmctld && -x /usr/sbin/munged ]] || missing+=(slurm-wlm munge)
   if ((${#missing[@]} > 0)); then
     apt_install "${missing[@]}" ||
       say "some tests will fail: apt install ${missing[*]}"

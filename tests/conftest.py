@@ -17,6 +17,7 @@ from typing import Any, Callable
 
 import pytest
 
+from tests.slurm.cluster import Cluster, running_cluster
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.host.fast_imports import fast_imports
 from tfagents_system.host.headless import render_without_screen
@@ -187,3 +188,10 @@ def pendulum(load: Callable[..., Any]) -> Iterator[tuple[Any, Any, Any]]:
     env = hooks.make_collect_env(params, worker=0, seed=0)
     yield params, env, specs.read_specs(env)
     env.close()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Yields a SLURM cluster of one node with two CPUs, as long as the tests run."""
+    with running_cluster() as cluster:
+        yield cluster

@@ -96,6 +96,11 @@ class Experiment:
         return self.root / "run.json"
 
     @property
+    def slurm(self) -> Path:
+        """The SLURM job that trains it (see `launcher.slurm_job`)."""
+        return self.root / "slurm.json"
+
+    @property
     def specs(self) -> Path:
         """The specs of the environment (see `algorithm.specs`)."""
         return self.root / "specs.pbtxt"

@@ -15,6 +15,10 @@ MAX_AUTO_WORKERS = 16
 # A batch of 256 in 8 shards costs half as much again as in one (docs/benchmarks.md).
 MAX_AUTO_TRAIN_CPUS = 4
 
+# In a job, beyond those of the services: for the launcher, supervision and logs (the
+# archived system's rule).
+LAUNCHER_CPUS = 2
+
 
 @dataclasses.dataclass(frozen=True)
 class CpuRequest:
@@ -69,6 +73,15 @@ def allowed_cpus(status: Path = Path("/proc/self/status")) -> list[int]:
     return parse_cpu_list(match.group(1))
 
 
+def explicit_cpus(request: CpuRequest) -> int | None:
+    """Returns how many CPUs the services ask for; None where a number is `auto`."""
+    numbers = dataclasses.astuple(request)
+    if None in numbers:
+        return None
+    reverb, train, workers, per_worker = numbers
+    return int(reverb + train + workers * per_worker)
+
+
 def _auto_train_cpus(num_cpus: int) -> int:
     """Half the CPUs, up to what pays: a worker outpaces the learner in most cases."""
     return max(1, min(MAX_AUTO_TRAIN_CPUS, num_cpus // 2))
@@ -118,7 +131,7 @@ def plan_cpus(request: CpuRequest, cpu_ids: Sequence[int]) -> CpuPlan:
             f"need {needed} CPUs (SAC_REVERB_CPUS {reverb} + SAC_TRAIN_CPUS {train} + "
             f"SAC_NUM_COLLECT_WORKERS {workers} * SAC_COLLECT_WORKER_CPUS "
             f"{per_worker}), only {num_cpus} available; lower the numbers or set them "
-            "to auto"
+            f"to auto, or in SLURM ask for --cpus-per-task={needed + LAUNCHER_CPUS}"
         )
     return _sharing_plan(request, workers, cpu_ids)
 

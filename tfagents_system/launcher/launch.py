@@ -40,10 +40,12 @@ from tfagents_system.launcher.detach import detach
 from tfagents_system.launcher.prepare_step import prepare
 from tfagents_system.launcher.run_locks import RunLocks, exclusive_run
 from tfagents_system.launcher.signals import (
+    SIGNALLED,
     StopRequested,
     raise_on_stop,
     shield_from_stop,
 )
+from tfagents_system.launcher.slurm_job import SlurmJob
 from tfagents_system.launcher.stop import stop
 from tfagents_system.launcher.watch import watch_until_done
 
@@ -114,12 +116,17 @@ def make_environment(
     }
 
 
-def launch(experiment: Experiment, variables: Mapping[str, str]) -> int:
+def launch(
+    experiment: Experiment,
+    variables: Mapping[str, str],
+    job: SlurmJob | None = None,
+) -> int:
     """Runs a training in the foreground until it is done or stopped.
 
     Args:
       experiment: The experiment.
       variables: The user's variables, and the rest of the environment.
+      job: The SLURM job that this is.
 
     Returns:
       Exit code: 0 when training is complete, 128 + signal after a signal.
@@ -140,6 +147,8 @@ def launch(experiment: Experiment, variables: Mapping[str, str]) -> int:
         if private_network.is_wanted(variables):
             private_network.enter()
         identity.claim(experiment, Mode.MANY_PROCESSES)
+        if job is not None:
+            job.begin(experiment)
         run = RunProcesses(experiment, locks.lock, run_id)
         port = ports.choose_port(variables_file.read_port(variables))
         planned = plan_services(variables, port)
@@ -223,10 +232,14 @@ def main() -> int:
         return detach(experiment)
     raise_on_stop()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    job = SlurmJob.of(variables)
     try:
-        return launch(experiment, variables)
+        code = launch(experiment, variables, job)
     except StopRequested as request:  # Before anything was started.
-        return request.exit_code
+        code = request.exit_code
+    if job is not None and code:
+        job.end(experiment, code - SIGNALLED)
+    return code
 
 
 if __name__ == "__main__":

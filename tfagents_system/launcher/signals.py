@@ -10,6 +10,10 @@ from types import FrameType
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
+# The exit code after a signal is this and its number, as a shell has it.
+SIGNALLED = 128
+
+
 class StopRequested(Exception):
     """Raised by the first stop signal, in the main thread.
 
@@ -24,8 +28,8 @@ class StopRequested(Exception):
 
     @property
     def exit_code(self) -> int:
-        """As a shell has it: 128 + the signal."""
-        return 128 + self.signum
+        """`SIGNALLED` and the signal."""
+        return SIGNALLED + self.signum
 
 
 def raise_on_stop() -> None:

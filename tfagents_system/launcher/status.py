@@ -25,6 +25,7 @@ from tfagents_system.launcher import (
     variables_file,
     wording,
 )
+from tfagents_system.launcher.slurm_job import JobRecord
 
 
 def print_status(experiment: Experiment) -> None:
@@ -43,6 +44,8 @@ def print_status(experiment: Experiment) -> None:
     }
     is_running = run_lock.is_running(experiment)
     print(f"{experiment.root}: {_describe_run(experiment, is_running)}")
+    if job := JobRecord.load(experiment):
+        print(job.describe())
     progress = read_progress(experiment, run.names)
     print(wording.progress_line(progress, sum(restarts.values())))
     width = max(map(len, run.names))

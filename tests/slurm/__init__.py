@@ -1,0 +1,1 @@
+"""Jobs of a real SLURM cluster, which the tests start on this machine."""

@@ -1,0 +1,237 @@
+"""A SLURM cluster of this machine alone: real daemons, on ports of their own.
+
+Nothing outside of its folder is touched, and any user may start one, with Debian's
+packages slurm-wlm (22.05) and munge.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.waiting import wait_for
+from tfagents_system.host import ports, process_tree
+
+# Debian has the daemons where an ordinary user's PATH does not lead.
+PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+# From SIGTERM to SIGKILL: room for the checkpoint of a small training.
+KILL_WAIT_SECS = 30
+START_SECS = 30.0
+STOP_SECS = KILL_WAIT_SECS + 20.0
+
+# What is not obvious:
+# cred_expire: a requeued job waits until its credential has expired, else two minutes.
+# CgroupPlugin=cgroup/v1: unused, and the only one that loads without systemd.
+# config_overrides: a node may have more CPUs than the machine.
+CONFIG = """\
+ClusterName=tests
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={port}
+SlurmUser={user}
+SlurmdUser={user}
+AuthType=auth/munge
+CredType=cred/munge
+AuthInfo=socket={folder}/munge/socket,cred_expire=5
+StateSaveLocation={folder}/controller
+SlurmdSpoolDir={folder}/spool_%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd_%n.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd_%n.log
+MailProg=/bin/true
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/affinity
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+MpiDefault=none
+ReturnToService=2
+KillWait={kill_wait_secs}
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000,sched_interval=1,bf_interval=1
+SlurmdParameters=config_overrides
+PartitionName=low Nodes=ALL Default=YES PriorityTier=1 MaxTime=INFINITE State=UP
+PartitionName=high Nodes=ALL PriorityTier=2 MaxTime=INFINITE State=UP
+"""
+
+
+class Cluster:
+    """A running cluster.
+
+    Attributes:
+      environment: The environment of its commands and of who submits.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Knows nothing but its folder."""
+        self.environment = {
+            # Not those of a job that the tests run in themselves.
+            **{k: v for k, v in os.environ.items() if not k.startswith("SLURM")},
+            "PATH": PATH,
+            "SLURM_CONF": str(folder / "slurm.conf"),
+        }
+
+    def call(self, *command: str | Path) -> str:
+        """Runs a command of SLURM; returns what it prints."""
+        result = subprocess.run(
+            list(map(str, command)),
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert result.returncode == 0, (command, result.stderr)
+        return result.stdout.strip()
+
+    def submit(self, *arguments: str | Path) -> str:
+        """Submits a job with sbatch; returns its id."""
+        return self.call("sbatch", "--parsable", *arguments)
+
+    def job(self, job_id: str) -> dict[str, str]:
+        """Returns what the controller says of a job."""
+        text = self.call("scontrol", "show", "job", job_id)
+        return dict(re.findall(r"(\w+)=(\S*)", text))
+
+    def state(self, job_id: str) -> str:
+        """Returns the state of a job, e.g. RUNNING."""
+        return self.job(job_id)["JobState"]
+
+
+def job_processes(folder: Path) -> set[int]:
+    """Returns the processes of a cluster's jobs, wherever they hide."""
+    config = str(folder / "slurm.conf")
+    return {
+        pid
+        for pid in process_tree.with_variable("SLURM_CONF", config)
+        if "SLURM_JOB_ID" in process_tree.environ(pid)
+    }
+
+
+@contextlib.contextmanager
+def running_cluster(cpus: tuple[int, ...] = (2,)) -> Iterator[Cluster]:
+    """Starts a cluster; ends its jobs and daemons.
+
+    Args:
+      cpus: The CPUs of each of its nodes, node0 and so on; they may not exist.
+
+    Yields:
+      The cluster; all of its nodes are idle.
+    """
+    # A short name: sockets are in it.
+    folder = Path(tempfile.mkdtemp(prefix="sac_slurm_"))
+    folder.chmod(0o755)
+    daemons: list[subprocess.Popen[bytes]] = []
+    cluster = Cluster(folder)
+    try:
+        _write_files(folder, cpus)
+        with (folder / "output").open("wb") as output:
+            for command in _daemons(folder, len(cpus)):
+                daemon = subprocess.Popen(
+                    command,
+                    env=cluster.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                )
+                daemons.append(daemon)
+                if command[0] == "munged":
+                    wait_for((folder / "munge" / "socket").exists, START_SECS)
+        wait_for(lambda: _is_idle(cluster, len(cpus)), START_SECS)
+        yield cluster
+    finally:
+        _end(cluster, folder, daemons)
+        shutil.rmtree(folder)
+
+
+def _write_files(folder: Path, cpus: tuple[int, ...]) -> None:
+    (folder / "munge").mkdir()
+    key = folder / "munge" / "key"
+    key.touch(0o600)
+    key.write_bytes(secrets.token_bytes(128))
+    (folder / "controller").mkdir()
+    host = socket.gethostname().partition(".")[0]
+    config = CONFIG.format(
+        host=host,
+        port=ports.choose_port(),
+        user=subprocess.run(
+            ["id", "-un"], capture_output=True, text=True, check=True
+        ).stdout.strip(),
+        folder=folder,
+        kill_wait_secs=KILL_WAIT_SECS,
+    )
+    for index, num_cpus in enumerate(cpus):
+        (folder / f"spool_node{index}").mkdir()
+        config += (
+            f"NodeName=node{index} NodeHostname={host} NodeAddr=127.0.0.1 "
+            f"Port={ports.choose_port()} CPUs={num_cpus} Boards=1 SocketsPerBoard=1 "
+            f"CoresPerSocket={num_cpus} ThreadsPerCore=1 State=UNKNOWN\n"
+        )
+    (folder / "slurm.conf").write_text(config)
+    (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
+
+
+def _daemons(folder: Path, num_nodes: int) -> Iterator[list[str]]:
+    munge = folder / "munge"
+    yield [
+        "munged",
+        "--foreground",
+        "--force",
+        "--num-threads=2",
+        f"--socket={munge}/socket",
+        f"--key-file={munge}/key",
+        f"--log-file={munge}/log",
+        f"--pid-file={munge}/pid",
+        f"--seed-file={munge}/seed",
+    ]
+    yield ["slurmctld", "-D", "-c"]
+    for index in range(num_nodes):
+        yield ["slurmd", "-D", "-N", f"node{index}"]
+
+
+def _is_idle(cluster: Cluster, num_nodes: int) -> bool:
+    result = subprocess.run(
+        ["sinfo", "--noheader", "--Node", "--partition=low", "--format=%T"],
+        env=cluster.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return result.stdout.split() == ["idle"] * num_nodes
+
+
+def _end(
+    cluster: Cluster, folder: Path, daemons: list[subprocess.Popen[bytes]]
+) -> None:
+    try:
+        if all(daemon.poll() is None for daemon in daemons):
+            subprocess.run(
+                ["scancel", "--me"], env=cluster.environment, check=False, timeout=30
+            )
+            wait_for(lambda: not cluster.call("squeue", "--noheader"), STOP_SECS)
+    finally:
+        process_tree.send(job_processes(folder), signal.SIGKILL)
+        for daemon in reversed(daemons):
+            daemon.terminate()
+        for daemon in daemons:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                daemon.wait(10)
+            daemon.kill()
+            daemon.wait()
+        # Those that watch a job outlive slurmd.
+        config = cluster.environment["SLURM_CONF"]
+        left = process_tree.with_variable("SLURM_CONF", config)
+        process_tree.send(left, signal.SIGKILL)
+        wait_for(lambda: not process_tree.with_variable("SLURM_CONF", config))

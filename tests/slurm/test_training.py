@@ -1,0 +1,171 @@
+"""Trainings as jobs of a real SLURM: submitted, preempted, cancelled, in an array."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import PENDULUM_PARAMS, REPOSITORY
+from tests.end_to_end.harness import Run, wait_for
+from tests.slurm.cluster import Cluster, job_processes
+from tfagents_system.experiment import snapshots
+from tfagents_system.experiment.directory import Experiment
+from tfagents_system.experiment.generations import list_generations
+from tfagents_system.experiment.services import LEARNER, worker_name
+from tfagents_system.experiment.status_file import Phase
+from tfagents_system.launcher.cpu_plan import parse_cpu_list
+
+TRAIN_PARAMS = {
+    "num_iter": 300,
+    "n_buffer_init_episodes": 2,
+    "n_train_episodes_per_iter": 1,
+    "n_eval_episodes": 1,
+    "eval_period_itrs": 100,
+    "checkpoint_period_itrs": 50,
+}
+
+pytestmark = pytest.mark.timeout(400)
+
+
+def submit(cluster: Cluster, variables: Path, *options: str, **given: str) -> str:
+    """Submits a training as a user does; returns the job's id."""
+    result = subprocess.run(
+        [REPOSITORY / "scripts" / "submit_training.sh", variables, *options],
+        env={**cluster.environment, **given},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    said = result.stdout.splitlines()[1]
+    assert said.startswith("Submitted as job ")
+    return said.split()[3].rstrip(".")
+
+
+def wait_for_state(cluster: Cluster, job_id: str, *states: str) -> None:
+    """Waits until a job is in one of these states."""
+    wait_for(lambda: cluster.state(job_id) in states, f"job {job_id} {states}", 200)
+
+
+def check_cpus(cluster: Cluster, run: Run, job_id: str) -> None:
+    """Checks that each process runs on CPUs of the job."""
+    details = cluster.call("scontrol", "show", "job", "--details", job_id)
+    (cpus,) = (w for w in details.split() if w.startswith("CPU_IDs="))
+    allotted = set(parse_cpu_list(cpus.partition("=")[2]))
+    for name, pid in run.pids().items():
+        assert os.sched_getaffinity(pid) <= allotted, name
+
+
+def test_a_preempted_training_resumes_and_a_cancelled_one_is_saved(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    run = Run(tmp_path, PENDULUM_PARAMS, horizon=50, train_params=TRAIN_PARAMS)
+    log = tmp_path / "job.log"
+    given = {"SAC_EXP_DIR": str(run.experiment.root)}
+    options = ["--cpus-per-task=2", "--partition=low", f"--output={log}"]
+    job_id = submit(cluster, run.variables, *options, **given)
+    run.wait_until_training()
+    check_cpus(cluster, run, job_id)
+    status = run.call("scripts/status.sh", run.experiment.root).stdout
+    assert f"SLURM job {job_id} on node0\n" in status
+    run.wait_for_progress()
+
+    cluster.submit("--partition=high", "--exclusive", "--wrap=sleep 1")
+    wait_for(lambda: "SLURM starts it again" in log.read_text(), "the preemption")
+    (saved, *_) = list_generations(run.experiment)
+    assert saved.train_step == run.train_step > 0
+    wait_for(lambda: "restart 1 (preempted or requeued)" in log.read_text(), "it", 60)
+    wait_for(lambda: "restored " in run.log(LEARNER), "the checkpoint")
+    assert str(saved.path) in run.log(LEARNER).rsplit("restored ", 1)[1]
+    run.wait_until_training()
+    warm_ups = run.log(worker_name(0)).count(Phase.WARMING_UP.value)
+    assert warm_ups == 1
+    run.wait_for_progress()
+
+    cluster.call("scancel", job_id)
+    wait_for_state(cluster, job_id, "CANCELLED")
+    wait_for(lambda: "cancelled; not requeued" in log.read_text(), "the end of it")
+    run.assert_nothing_is_left()
+    assert list_generations(run.experiment)[0].train_step == run.train_step
+
+    # Submitted again, it is trained to the end.
+    job_id = submit(cluster, run.variables, *options, "--no-check", **given)
+    wait_for_state(cluster, job_id, "COMPLETED")
+    assert run.experiment.is_trained_for(300 * 10)
+    assert not job_processes(Path(cluster.environment["SLURM_CONF"]).parent)
+
+
+def test_the_tasks_of_an_array_train_with_seeds_and_settings_of_their_own(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    name = f"test_{uuid.uuid4().hex}"
+    train_params: dict[str, Any] = {**TRAIN_PARAMS, "num_iter": 2}
+    run = Run(
+        tmp_path,
+        PENDULUM_PARAMS,
+        train_cpus="auto",
+        horizon=50,
+        train_params=train_params,
+    )
+    sweep = tmp_path / "sweep.json"
+    sweep.write_text('[{"discount": 0.9}, {"discount": 0.8}]')
+    given = {"SAC_EXP_NAME": name, "SAC_SWEEP": str(sweep), "SAC_SEED": "5"}
+    folders = [
+        REPOSITORY / "logs" / f"{name}_task_{task}_discount={discount}"
+        for task, discount in enumerate((0.9, 0.8))
+    ]
+    try:
+        options = ["--cpus-per-task=1", "--array=0-1", f"--output={tmp_path}/%a.log"]
+        job_id = submit(cluster, run.variables, *options, **given)
+        for task, folder in enumerate(folders):
+            wait_for_state(cluster, f"{job_id}_{task}", "COMPLETED", "FAILED")
+            assert cluster.state(f"{job_id}_{task}") == "COMPLETED"
+            experiment = Experiment(folder)
+            assert experiment.is_trained_for(2 * 10)
+            params = snapshots.load(experiment)
+            assert (params.seed, params.discount) == (5 + task, 0.9 - 0.1 * task)
+    finally:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_job_with_too_few_cpus_fails_at_once_and_says_what_to_ask_for(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    run = Run(tmp_path, PENDULUM_PARAMS, workers=2, train_cpus=1, horizon=50)
+    variables = run.variables.read_text()
+    run.variables.write_text(
+        variables + "SAC_REVERB_CPUS=1\nSAC_COLLECT_WORKER_CPUS=1\n"
+    )
+    log = tmp_path / "job.log"
+    job_id = cluster.submit(
+        "--cpus-per-task=2",
+        f"--output={log}",
+        f"--chdir={REPOSITORY}",
+        f"--export=ALL,SAC_EXP_DIR={tmp_path}/exp",
+        REPOSITORY / "scripts" / "slurm_train.sbatch",
+        run.variables,
+    )
+    wait_for_state(cluster, job_id, "FAILED")
+    last_line = log.read_text().splitlines()[-1]
+    assert last_line.startswith("error: need 4 CPUs")
+    assert last_line.endswith("in SLURM ask for --cpus-per-task=6")
+
+
+def test_a_job_script_that_is_not_in_the_repository_says_so(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    script = REPOSITORY / "scripts" / "slurm_train.sbatch"
+    log = tmp_path / "job.log"
+    where = [f"--output={log}", f"--chdir={tmp_path}"]
+    job_id = cluster.submit(*where, script, "train_minitaur.sh")
+    wait_for_state(cluster, job_id, "FAILED")
+    assert log.read_text().endswith("submit from there, or with --chdir\n")
+    assert cluster.job(job_id)["ExitCode"] == "2:0"
