@@ -55,7 +55,21 @@ COMMAND = re.compile(
 )
 FLAG = re.compile(r"(?<!\S)--[a-zA-Z]\w*(?:-\w+)*")
 # One of sbatch, and one that the launcher refuses.
-FLAGS_OF_OTHERS = {"--signal", "--fast", "--randomly-seed"}
+FLAGS_OF_OTHERS = {
+    "--fast",
+    "--randomly-seed",
+    # sbatch
+    "--array",
+    "--cpus-per-task",
+    "--hint",
+    "--mem",
+    "--no-requeue",
+    "--ntasks",
+    "--output",
+    "--requeue",
+    "--signal",
+    "--time",
+}
 # What prints the help where the command itself would install packages.
 HELP_FROM = {"scripts/benchmark/run.sh": "scripts/benchmark/run.py"}
 
