@@ -26,7 +26,7 @@ from tfagents_system.launcher import topology
 
 # Variables that keep connections of this machine with itself off a proxy. The tests'
 # own clients and servers need them as the processes of a run do.
-NO_PROXY = topology.loopback_without_proxy(os.environ)
+NO_PROXY = topology.without_proxy(os.environ)
 
 # Every process of xdist imports all there is to test.
 IMPORTS = contextlib.ExitStack()

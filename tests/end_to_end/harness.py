@@ -91,12 +91,14 @@ class Run:
         }
         self.output = folder / "output"
         self.launcher: subprocess.Popen[bytes] | None = None
+        # The words of a command that runs the launcher.
+        self.before: list[str] = []
 
     def start_launcher(self) -> None:
         """Starts the launcher in the foreground of a session of its own."""
         with self.output.open("ab") as output:
             self.launcher = subprocess.Popen(
-                [REPOSITORY / "launch_training.sh", self.variables],
+                [*self.before, REPOSITORY / "launch_training.sh", self.variables],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -68,7 +68,7 @@ def test_the_plan_is_a_line_for_each_service(plan: CpuPlan, notes: list[str]) ->
 
 
 def test_loopback_is_kept_off_proxies_and_other_hosts_stay() -> None:
-    variables = topology.loopback_without_proxy({"no_proxy": "host,localhost"})
+    variables = topology.without_proxy({"no_proxy": "host,localhost"})
     assert variables["no_proxy"] == "host,localhost,127.0.0.1,::1"
     assert "127.0.0.1" in variables["no_grpc_proxy"]
     assert set(variables) == {"no_proxy", "NO_PROXY", "no_grpc_proxy"}

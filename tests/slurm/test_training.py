@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import uuid
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from tests.conftest import PENDULUM_PARAMS, REPOSITORY
 from tests.end_to_end.harness import Run, wait_for
 from tests.slurm.cluster import Cluster, job_processes
+from tests.slurm.submitting import submit, wait_for_state
 from tfagents_system.experiment import snapshots
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.generations import list_generations
@@ -31,27 +31,6 @@ TRAIN_PARAMS = {
 }
 
 pytestmark = pytest.mark.timeout(400)
-
-
-def submit(cluster: Cluster, variables: Path, *options: str, **given: str) -> str:
-    """Submits a training as a user does; returns the job's id."""
-    result = subprocess.run(
-        [REPOSITORY / "scripts" / "submit_training.sh", variables, *options],
-        env={**cluster.environment, **given},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    said = result.stdout.splitlines()[1]
-    assert said.startswith("Submitted as job ")
-    return said.split()[3].rstrip(".")
-
-
-def wait_for_state(cluster: Cluster, job_id: str, *states: str) -> None:
-    """Waits until a job is in one of these states."""
-    wait_for(lambda: cluster.state(job_id) in states, f"job {job_id} {states}", 200)
 
 
 def check_cpus(cluster: Cluster, run: Run, job_id: str) -> None:

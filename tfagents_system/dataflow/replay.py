@@ -93,14 +93,14 @@ def make_tables(codec: RowCodec, pacing: Pacing) -> list[reverb.Table]:
     ]
 
 
-def server_address(port: int) -> str:
-    """Returns the address of a replay server on this machine."""
-    return f"localhost:{port}"
+def server_address(port: int, host: str = "localhost") -> str:
+    """Returns the address of a replay server."""
+    return f"{host}:{port}"
 
 
-def connect(port: int) -> reverb.Client:
+def connect(port: int, host: str = "localhost") -> reverb.Client:
     """Returns a client of the replay server; it connects when it is used."""
-    return reverb.Client(server_address(port))
+    return reverb.Client(server_address(port, host))
 
 
 def read_replay(client: reverb.Client, timeout_secs: int = 2) -> ReplayInfo | None:

@@ -166,6 +166,27 @@ class Experiment:
         except (FileNotFoundError, ValueError, IndexError):  # Or half written.
             return False
 
+    def machine(self, number: int) -> Experiment:
+        """Returns the directory of another machine, whose workers join the training.
+
+        It is laid out as this one, with the params, logs and statuses of its workers.
+
+        Args:
+          number: Of the machine, from 1 on.
+        """
+        return Experiment(self.root / "machines" / str(number))
+
+    @property
+    def training(self) -> Experiment:
+        """The training's own directory, if this is that of another machine."""
+        parent = self.root.parent
+        return Experiment(parent.parent) if parent.name == "machines" else self
+
+    def machine_numbers(self) -> list[int]:
+        """Returns the numbers of the machines whose workers have ever joined."""
+        names = (path.name for path in self.root.glob("machines/*"))
+        return sorted(int(name) for name in names if name.isdecimal())
+
     def service(self, name: str) -> Path:
         """Returns the daemontools directory of one service."""
         return self.services / name

@@ -55,8 +55,8 @@ def read_progress(experiment: Experiment, names: Sequence[str]) -> Progress:
       experiment: The experiment.
       names: Its services.
     """
-    learner = status_file.read_learner(experiment)
-    replay_server = status_file.read_replay_server(experiment)
+    learner = status_file.read_learner(experiment.training)
+    replay_server = status_file.read_replay_server(experiment.training)
     workers = [
         status_file.read_worker(experiment, name)
         for name in names

@@ -38,12 +38,18 @@ class Run:
       params_folder: Folder that the params file was copied from.
       services: Its services, in the order in which they are shown.
       run_id: Of this launch alone: what another run left or sent does not have it.
+      reverb_host: Host of the replay server, for these services.
+      public_host: The same for the workers of other machines; empty: there are none.
+      host: The machine that the services run on.
     """
 
     reverb_port: int
     params_folder: str
     services: tuple[RunService, ...]
     run_id: str = ""
+    reverb_host: str = "localhost"
+    public_host: str = ""
+    host: str = ""
 
     @classmethod
     def load(cls, experiment: Experiment) -> Run:

@@ -247,9 +247,26 @@ def read_worker(experiment: Experiment, name: str) -> CollectWorkerStatus:
 
 
 def read_workers(experiment: Experiment) -> list[CollectWorkerStatus]:
-    """Reads the status of every collect worker that has ever had one."""
-    paths = experiment.status("").parent.glob(f"{services.COLLECT_WORKER}*.json")
-    return [read_worker(experiment, path.stem) for path in sorted(paths)]
+    """Reads the status of each collect worker that ever had one, on any machine."""
+    machines = map(experiment.machine, experiment.machine_numbers())
+    return [
+        read_worker(machine, path.stem)
+        for machine in (experiment, *machines)
+        for path in sorted(
+            machine.status("").parent.glob(f"{services.COLLECT_WORKER}*.json")
+        )
+    ]
+
+
+def written_at(experiment: Experiment, name: str) -> float:
+    """Returns when a service last wrote its status, Unix time; 0: never.
+
+    A process that lives writes it about once a second.
+    """
+    try:
+        return experiment.status(name).stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def read_service(experiment: Experiment, name: str) -> Status:

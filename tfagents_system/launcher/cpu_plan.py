@@ -42,8 +42,8 @@ class CpuPlan:
     """The CPU ids of each process.
 
     Attributes:
-      replay_server: Ids of the replay server.
-      learner: Ids of the learner.
+      replay_server: Ids of the replay server; empty where only workers run.
+      learner: Ids of the learner; the same.
       workers: Ids of each collect worker; the index is the worker's number.
       shared: Whether any CPU serves more than one process.
       num_free: CPUs that no process uses.
@@ -134,6 +134,41 @@ def plan_cpus(request: CpuRequest, cpu_ids: Sequence[int]) -> CpuPlan:
             f"to auto, or in SLURM ask for --cpus-per-task={needed + LAUNCHER_CPUS}"
         )
     return _sharing_plan(request, workers, cpu_ids)
+
+
+def plan_workers(request: CpuRequest, cpu_ids: Sequence[int]) -> CpuPlan:
+    """Gives workers alone their CPUs, on a machine that only has workers.
+
+    Args:
+      request: The numbers asked for; those of replay server and learner do not count.
+      cpu_ids: Ids of the CPUs at hand.
+
+    Returns:
+      The plan.
+
+    Raises:
+      UserError: The explicit numbers need more CPUs than there are.
+    """
+    num_cpus, per_worker = len(cpu_ids), request.collect_worker_cpus or 1
+    workers = request.num_collect_workers or max(
+        1, min(MAX_AUTO_WORKERS, num_cpus // per_worker)
+    )
+    needed = workers * per_worker
+    if needed <= num_cpus:
+        return _exclusive_plan(0, 0, workers, per_worker, cpu_ids)
+    if request.collect_worker_cpus is not None:
+        raise UserError(
+            f"need {needed} CPUs (SAC_NUM_COLLECT_WORKERS {workers} * "
+            f"SAC_COLLECT_WORKER_CPUS {per_worker}), only {num_cpus} available; lower "
+            "the numbers or set them to auto"
+        )
+    return CpuPlan(
+        replay_server=(),
+        learner=(),
+        workers=tuple((cpu_ids[index % num_cpus],) for index in range(workers)),
+        shared=True,
+        num_free=0,
+    )
 
 
 def _exclusive_plan(

@@ -22,10 +22,14 @@ from tfagents_system.launcher.stop import stop_launcher
 POLL_SECS = 0.2
 
 
-def detach(experiment: Experiment) -> int:
+def detach(experiment: Experiment, *options: str) -> int:
     """Starts this launcher again in the background; returns once it trains.
 
     Ctrl-C until then, or another signal that ends a command, stops that launcher.
+
+    Args:
+      experiment: The directory of the run.
+      *options: The launcher's.
 
     Returns:
       0, or the launcher's exit code if it ended before; 128 + signal after a signal.
@@ -42,7 +46,7 @@ def detach(experiment: Experiment) -> int:
     with log.open("ab") as output:
         offset = output.tell()
         launcher = subprocess.Popen(
-            [sys.executable, "-u", "-m", "tfagents_system.launcher.launch"],
+            [sys.executable, "-u", "-m", "tfagents_system.launcher.launch", *options],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

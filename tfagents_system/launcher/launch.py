@@ -9,19 +9,14 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import socket
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tfagents_system.errors import run_command
-from tfagents_system.experiment import (
-    identity,
-    run_file,
-    services,
-    status_file,
-    status_writer,
-)
+from tfagents_system.experiment import identity, run_file, status_file
 from tfagents_system.experiment.directory import REPOSITORY, Experiment
 from tfagents_system.experiment.identity import Mode
 from tfagents_system.experiment.run_processes import RunProcesses
@@ -29,12 +24,7 @@ from tfagents_system.experiment.status_file import LAUNCHER, Phase, Status
 from tfagents_system.experiment.status_writer import StatusWriter
 from tfagents_system.host import ports, private_network
 from tfagents_system.host.process_tree import adopt_orphans
-from tfagents_system.launcher import (
-    cpu_plan,
-    daemontools,
-    topology,
-    variables_file,
-)
+from tfagents_system.launcher import begin_run, cpu_plan, topology, variables_file
 from tfagents_system.launcher.console import say
 from tfagents_system.launcher.detach import detach
 from tfagents_system.launcher.prepare_step import prepare
@@ -48,6 +38,13 @@ from tfagents_system.launcher.signals import (
 from tfagents_system.launcher.slurm_job import SlurmJob
 from tfagents_system.launcher.stop import stop
 from tfagents_system.launcher.watch import watch_until_done
+from tfagents_system.launcher.worker_nodes import WorkerNodes
+from tfagents_system.launcher.workers_only import launch_workers, machine_directory
+
+ALREADY_COMPLETE = (
+    "Training is already complete: {} (see DONE there). To train on, raise num_iter in "
+    "its config.json or params.py."
+)
 
 
 def plan_services(environment: Mapping[str, str], port: int) -> list[topology.Service]:
@@ -60,60 +57,24 @@ def plan_services(environment: Mapping[str, str], port: int) -> list[topology.Se
     return planned
 
 
-def write_run(
-    experiment: Experiment,
-    planned: Sequence[topology.Service],
-    port: int,
-    params: Path,
-    run_id: str,
-) -> None:
-    """Writes what the processes must know, and their service directories."""
-    # A snapshot that is launched itself stays a copy of what it was copied from.
+def params_folder(experiment: Experiment, params: Path) -> str:
+    """Returns the folder whose modules a params file imports.
+
+    A snapshot that is launched itself stays a copy of what it was copied from.
+    """
     is_snapshot = params == experiment.params
     copied_from = run_file.params_folder(experiment) if is_snapshot else None
-    run = run_file.Run(
-        reverb_port=port,
-        params_folder=str(copied_from or params.parent),
-        services=tuple(
-            run_file.RunService(
-                name=service.name,
-                cpus=service.cpus,
-                starts_before=services.count_starts(experiment, service.name),
-            )
-            for service in planned
-        ),
-        run_id=run_id,
-    )
-    run.save(experiment)
-    daemontools.remove_other_services(experiment, run.names)
-    for service in planned:
-        daemontools.write_service(experiment, service)
-        status_writer.forget(experiment, service.name)
+    return str(copied_from or params.parent)
 
 
-def make_environment(
-    environment: Mapping[str, str], experiment: Experiment, run_id: str
-) -> dict[str, str]:
-    """Returns the environment of all processes.
+def public_host(variables: Mapping[str, str]) -> str:
+    """Returns under which name other machines find this one; empty if they cannot.
 
-    Args:
-      environment: The user's.
-      experiment: The experiment.
-      run_id: The run's id, by which its processes are found.
-
-    Raises:
-      UserError: daemontools is not installed.
+    SAC_REVERB_HOST, or the name that it calls itself.
     """
-    # The services run in their own folders; they must find this very package.
-    python_path = [str(REPOSITORY), environment.get("PYTHONPATH", "")]
-    return {
-        **environment,
-        **topology.loopback_without_proxy(environment),
-        "PATH": daemontools.daemontools_path(environment),
-        "PYTHONPATH": os.pathsep.join(filter(None, python_path)),
-        "SAC_EXP_DIR": str(experiment.root),
-        "SAC_RUN_ID": run_id,
-    }
+    if private_network.is_wanted(variables):
+        return ""
+    return variables.get("SAC_REVERB_HOST") or socket.gethostname()
 
 
 def launch(
@@ -141,7 +102,7 @@ def launch(
     experiment.make()
     adopt_orphans()
     run_id = uuid.uuid4().hex
-    environment = make_environment(variables, experiment, run_id)
+    environment = begin_run.make_environment(variables, experiment, run_id)
     with exclusive_run(experiment) as locks:
         # Not before: from in there, what a dead launcher left could not be stopped.
         if private_network.is_wanted(variables):
@@ -159,14 +120,19 @@ def launch(
             prepare(experiment, params, config, environment, run)
             locks.keep()
             if experiment.done.exists():
-                say(
-                    f"Training is already complete: {experiment.root} (see DONE there)."
-                    " To train on, raise num_iter in its config.json or params.py."
-                )
+                say(ALREADY_COMPLETE.format(experiment.root))
                 return 0
-            write_run(experiment, planned, port, params, run_id)
+            begin_run.write_run(
+                experiment,
+                planned,
+                reverb_port=port,
+                params_folder=params_folder(experiment, params),
+                run_id=run_id,
+                public_host=public_host(variables),
+            )
             names = [service.name for service in planned]
-            return _train(experiment, names, environment, locks, run, status)
+            nodes = WorkerNodes.of(experiment, variables)
+            return _train(experiment, names, environment, locks, run, status, nodes)
         finally:
             if locks.is_here():
                 status.enter(Phase.STOPPED)
@@ -179,6 +145,7 @@ def _train(
     locks: RunLocks,
     run: RunProcesses,
     status: StatusWriter[Status],
+    nodes: WorkerNodes,
 ) -> int:
     """Starts the services, watches them, and stops them; returns the exit code."""
     say(f"Training in {experiment.root}; stop with Ctrl-C.")
@@ -187,7 +154,7 @@ def _train(
     status.enter(Phase.TRAINING)
     code = 0
     try:
-        watch_until_done(experiment, names, environment, locks, run)
+        watch_until_done(experiment, names, environment, locks, run, nodes.keep_running)
     except StopRequested as request:
         say("Stopping: checkpoint, then all processes ...")
         code = request.exit_code
@@ -195,8 +162,10 @@ def _train(
         shield_from_stop()
         if locks.is_here():
             status.enter(Phase.STOPPING)
+            nodes.stop()
             stop(experiment, run)
         else:  # Nothing can be saved there any more.
+            nodes.stop()
             run.kill()
     locks.check_place()
     if problem := status_file.read_learner(experiment).problem:
@@ -208,8 +177,7 @@ def _train(
     return code
 
 
-def main() -> int:
-    """Runs from the command line."""
+def _parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="launch_training.sh VARIABLES.sh", description=__doc__
     )
@@ -217,7 +185,17 @@ def main() -> int:
         "--dry-run", action="store_true", help="print the plan and start nothing"
     )
     parser.add_argument("--detach", action="store_true", help="train in the background")
-    args = parser.parse_args()
+    parser.add_argument(
+        "--workers-only",
+        action="store_true",
+        help="run workers that join a training on another machine",
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Runs from the command line."""
+    args = _parse_args()
     variables = dict(os.environ)
     experiment = Experiment(variables_file.read_exp_dir(variables))
     if args.dry_run:
@@ -226,12 +204,20 @@ def main() -> int:
         say(f"Experiment directory: {experiment.root}")
         plan_services(variables, port=0)
         return 0
+    if args.detach and args.workers_only:
+        return detach(machine_directory(experiment, variables), "--workers-only")
     if args.detach:
         identity.check(experiment, Mode.MANY_PROCESSES)
         experiment.make()
         return detach(experiment)
     raise_on_stop()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    if args.workers_only:
+        try:
+            return launch_workers(experiment, variables)
+        except StopRequested as request:
+            say("Stopped.")
+            return request.exit_code
     job = SlurmJob.of(variables)
     try:
         code = launch(experiment, variables, job)

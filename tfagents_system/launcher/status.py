@@ -59,6 +59,24 @@ def print_status(experiment: Experiment) -> None:
         )
         if isinstance(status, CollectWorkerStatus) and status.curriculum:
             print(f"  {'':<{width}}  curriculum: {status.curriculum}")
+    for number in experiment.machine_numbers():
+        _print_machine(experiment, number)
+
+
+def _print_machine(experiment: Experiment, number: int) -> None:
+    """Prints the workers of another machine, which only their files tell of."""
+    machine = experiment.machine(number)
+    try:
+        run = Run.load(machine)
+    except UserError:  # It has not joined yet.
+        return
+    print(f"machine {number}, {run.host}:")
+    for name in run.names:
+        heard_secs = time.time() - status_file.written_at(machine, name)
+        late = f", last heard of {heard_secs:.0f} s ago" if heard_secs > 10 else ""
+        print(
+            f"  {name}  {_describe_phase(status_file.read_worker(machine, name))}{late}"
+        )
 
 
 def _print_without_run_file(experiment: Experiment, error: UserError) -> None:

@@ -21,7 +21,7 @@ from tfagents_system.errors import UserError, run_command
 from tfagents_system.experiment.directory import REPOSITORY, Experiment
 from tfagents_system.experiment.run_processes import RunProcesses
 from tfagents_system.host.process_tree import adopt_orphans
-from tfagents_system.launcher import cpu_plan, launch, variables_file
+from tfagents_system.launcher import begin_run, cpu_plan, variables_file
 from tfagents_system.launcher.console import say
 from tfagents_system.launcher.prepare_step import prepare
 from tfagents_system.launcher.run_locks import exclusive_run
@@ -120,7 +120,7 @@ def check(environment: Mapping[str, str]) -> int:
             if path.exists():  # A training that was begun goes on with its snapshots.
                 shutil.copy(path, trial.root)
         run_id = uuid.uuid4().hex
-        variables = launch.make_environment(environment, trial, run_id)
+        variables = begin_run.make_environment(environment, trial, run_id)
         with exclusive_run(trial) as locks:
             run = RunProcesses(trial, locks.lock, run_id)
             return prepare(trial, params, config, variables, run)

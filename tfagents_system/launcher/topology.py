@@ -45,7 +45,7 @@ class Service:
 
 
 def make_services(
-    plan: CpuPlan, exp_dir: Path, port: int, python: str
+    plan: CpuPlan, exp_dir: Path, port: int, python: str, first_worker: int = 0
 ) -> list[Service]:
     """Lists the processes of a run, in the order in which they are shown.
 
@@ -54,9 +54,10 @@ def make_services(
       exp_dir: The experiment directory, absolute.
       port: TCP port of the replay server.
       python: Path of the interpreter that runs them.
+      first_worker: Number of the first collect worker.
 
     Returns:
-      Replay server, learner, then the collect workers.
+      Replay server and learner, where the plan has them, then the collect workers.
     """
 
     def make(
@@ -75,12 +76,12 @@ def make_services(
         }
         return Service(name, kind, cpus, environment)
 
-    services = [
+    services = []
+    if plan.learner:
         # Reverb sorts its checkpoints by local time: a DST change must not reorder.
-        make(REPLAY_SERVER, REPLAY_SERVER, plan.replay_server, {"TZ": "UTC"}),
-        make(LEARNER, LEARNER, plan.learner, {}),
-    ]
-    for worker, cpus in enumerate(plan.workers):
+        server = make(REPLAY_SERVER, REPLAY_SERVER, plan.replay_server, {"TZ": "UTC"})
+        services += [server, make(LEARNER, LEARNER, plan.learner, {})]
+    for worker, cpus in enumerate(plan.workers, first_worker):
         name = worker_name(worker)
         services.append(make(COLLECT_WORKER, name, cpus, {"SLURM_PROCID": str(worker)}))
     return services
@@ -103,13 +104,21 @@ def format_plan(plan: CpuPlan, services: Sequence[Service], num_cpus: int) -> st
     return "\n".join(lines)
 
 
-def loopback_without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
-    """Returns the variables that keep gRPC off a proxy for this machine.
+def without_proxy(
+    environment: Mapping[str, str], reverb_host: str = "localhost"
+) -> dict[str, str]:
+    """Returns the variables that keep gRPC off a proxy within a run.
 
     gRPC sends even localhost to http_proxy, https_proxy or grpc_proxy, and then
     waits forever without a word.
+
+    Args:
+      environment: The user's.
+      reverb_host: Host of the replay server, which is as near.
     """
     hosts = ["localhost", "127.0.0.1", "::1"]
+    if reverb_host not in hosts:
+        hosts.append(reverb_host)
     variables = {}
     for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
         given = [host for host in environment.get(name, "").split(",") if host]

@@ -65,6 +65,15 @@ def read_port(environment: Mapping[str, str]) -> int | None:
     return int(text)
 
 
+def read_machine(environment: Mapping[str, str]) -> int:
+    """Returns SAC_MACHINE, the number of a machine with workers only; 1 if unset.
+
+    Raises:
+      UserError: It is not a number from 1 on.
+    """
+    return _read_number(environment, "SAC_MACHINE") or 1
+
+
 def _read_text(environment: Mapping[str, str], name: str) -> str:
     value = environment.get(name, "")
     check_value(name, value)

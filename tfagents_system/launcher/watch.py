@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from typing import Callable
 
 from tfagents_system.experiment import services, status_file
 from tfagents_system.experiment.directory import Experiment
@@ -130,7 +131,8 @@ def watch_until_done(
     environment: Mapping[str, str],
     locks: RunLocks,
     run: RunProcesses,
-) -> None:
+    each_second: Callable[[], bool | None] = lambda: None,
+) -> bool:
     """Starts the services and returns when training is complete.
 
     Args:
@@ -139,6 +141,10 @@ def watch_until_done(
       environment: The environment of all processes.
       locks: The run's locks.
       run: The run's processes.
+      each_second: Called each second; returns whether to return though it is not.
+
+    Returns:
+      Whether training is complete.
 
     Raises:
       UserError: A service keeps failing, or the directory was moved or deleted.
@@ -156,12 +162,14 @@ def watch_until_done(
                 svscan = daemontools.start(experiment, environment, locks.lock)
             if watch.poll():
                 run.kill_strays()
+            if each_second():
+                return False
             if not experiment.done.exists():
                 continue
             done_at = done_at or time.monotonic()
             is_late = time.monotonic() - done_at > FINAL_EVALUATION_SECS
             if is_late or have_workers_finished(experiment, names):
-                return
+                return True
     finally:
         watch.end_line()
         daemontools.end(svscan)

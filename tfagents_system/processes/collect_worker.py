@@ -240,7 +240,7 @@ def make_worker(
     specs = Specs.load(experiment.specs)
     # Built as the learner's; only its policies are used.
     agent = build.build_agent(params, specs)
-    client = replay.connect(run.reverb_port)
+    client = replay.connect(run.reverb_port, run.reverb_host)
     waits = waiting.WaitLog(status)
 
     def on_wait(waited_secs: float) -> None:
@@ -296,7 +296,7 @@ def main() -> int:
 
     env = hooks.make_collect_env(params, worker, env_seed)
     eval_env = hooks.make_eval_env(params, worker, eval_seed, env)
-    client = replay.connect(run.reverb_port)
+    client = replay.connect(run.reverb_port, run.reverb_host)
     waiting.wait_until(
         lambda: replay.read_replay(client) is not None,
         Awaited.REPLAY_SERVER,

@@ -1,0 +1,137 @@
+"""Workers of another machine: they join a training, leave it, and find it again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PENDULUM_PARAMS, REPOSITORY
+from tests.end_to_end.harness import Run, wait_for
+from tests.networks import ADDRESS, linked_networks
+from tfagents_system.experiment.run_file import Run as RunFile
+from tfagents_system.experiment.status_file import (
+    CollectWorkerStatus,
+    Phase,
+    read_worker,
+    read_workers,
+)
+from tfagents_system.launcher import stop
+
+WORKER = "collect_worker_1000"
+
+
+class Machine:
+    """The other machine."""
+
+    def __init__(self, run: Run, before: list[str]) -> None:
+        """Does nothing yet.
+
+        Args:
+          run: The training.
+          before: The words of a command that runs one on this machine.
+        """
+        self.experiment = run.experiment.machine(1)
+        self.output = run.output.with_name("workers' output")
+        self._run, self._before = run, before
+
+    @property
+    def worker(self) -> CollectWorkerStatus:
+        """What its worker says of itself."""
+        return read_worker(self.experiment, WORKER)
+
+    @contextlib.contextmanager
+    def joined(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Lets its worker join, and waits until it collects with a newer policy."""
+        before = self.worker.worker_env_steps
+        command = [REPOSITORY / "launch_training.sh", self._run.variables]
+        with self.output.open("ab") as output:
+            launcher = subprocess.Popen(
+                [*self._before, *command, "--workers-only"],
+                env=self._run.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        try:
+            self.wait_for_steps(before)
+            yield launcher
+        finally:
+            if launcher.poll() is None:
+                launcher.kill()
+                launcher.wait()
+            stop.stop(self.experiment)
+
+    def wait_for_steps(self, before: int) -> None:
+        """Waits until its worker has collected more, with a policy that was learned."""
+        wait_for(
+            lambda: (
+                self.worker.worker_env_steps > before
+                and self.worker.policy_train_step > 0
+            ),
+            "the worker of the other machine",
+            200,
+        )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes networks")
+@pytest.mark.timeout(500)
+def test_workers_of_another_machine_join_leave_and_find_the_training_again(
+    tmp_path: Path,
+) -> None:
+    train_params = {
+        "num_iter": 100_000,
+        "n_buffer_init_episodes": 2,
+        "n_train_episodes_per_iter": 1,
+        "n_eval_episodes": 1,
+    }
+    run = Run(tmp_path, PENDULUM_PARAMS, horizon=50, train_params=train_params)
+    run.environment["SAC_REVERB_HOST"] = ADDRESS
+    with linked_networks() as (here, there):
+        run.before = here
+        machine = Machine(run, there)
+        try:
+            run.start_launcher()
+            run.wait_until_training()
+            with machine.joined() as launcher:
+                status = run.call("scripts/status.sh", run.experiment.root).stdout
+                assert f"\n  {WORKER}  collecting for " in status
+                assert len(read_workers(run.experiment)) == 2
+                assert "training | iteration" in machine.output.read_text()
+                # It leaves, and the training goes on.
+                launcher.send_signal(signal.SIGINT)
+                assert launcher.wait(30) == 128 + signal.SIGINT
+                assert machine.output.read_text().endswith("Stopped.\n")
+            run.wait_for_progress()
+            with machine.joined() as launcher:
+                first = RunFile.load(machine.experiment)
+                # The training stops and resumes, on another port.
+                assert run.launcher is not None
+                run.launcher.send_signal(signal.SIGINT)
+                assert run.launcher.wait(60) == 128 + signal.SIGINT
+                # There is a little to learn still.
+                config = json.loads(run.experiment.config.read_text())
+                config["train_params"]["num_iter"] = run.train_step // 10 + 100
+                run.experiment.config.write_text(json.dumps(config))
+                before = machine.worker.worker_env_steps
+                run.start_launcher()
+                wait_for(
+                    lambda: "was launched again" in machine.output.read_text(),
+                    "the other machine to hear of it",
+                )
+                machine.wait_for_steps(before)
+                assert RunFile.load(machine.experiment).run_id != first.run_id
+                # The end of the training is that of its workers.
+                assert launcher.wait(200) == 0
+                assert machine.worker.phase is Phase.FINISHED
+                wait_for(run.has_ended, "the end of the training")
+        finally:
+            print(machine.output.read_text())
+            run.close()
