@@ -3,12 +3,13 @@
 # that is needed. The same command resumes a training that was stopped.
 set -euo pipefail
 
-usage="usage: ./launch_training.sh VARIABLES.sh [--dry-run] [--detach]
+usage="usage: ./launch_training.sh VARIABLES.sh [--dry-run] [--detach] [--workers-only]
 
-  VARIABLES.sh  sets SAC_EXP_NAME, SAC_PARAMS, SAC_CONFIG and the CPU numbers, as
-                train_minitaur.sh does; values already in the environment win
-  --dry-run     print the plan (services, CPUs, commands) and start nothing
-  --detach      train in the background"
+  VARIABLES.sh    sets SAC_EXP_NAME, SAC_PARAMS, SAC_CONFIG and the CPU numbers, as
+                  train_minitaur.sh does; values already in the environment win
+  --dry-run       print the plan (services, CPUs, commands) and start nothing
+  --detach        train in the background
+  --workers-only  run workers that join the training on another machine"
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 variables=""

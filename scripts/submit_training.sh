@@ -8,7 +8,7 @@ usage="usage: scripts/submit_training.sh VARIABLES.sh [--dry-run] [--no-check] [
                 train_minitaur.sh does; values already in the environment win
   --dry-run     print the sbatch command and submit nothing
   --no-check    do not run the params file and the environment here, before the job does
-  sbatch option any, such as --time=12:00:00, --cpus-per-task=8 or --array=0-9"
+  sbatch option any, such as --time=12:00:00, --cpus-per-task=8, --array=0-9, --nodes=2"
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 case "${1:-}" in

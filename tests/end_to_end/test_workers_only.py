@@ -104,7 +104,7 @@ def test_workers_of_another_machine_join_leave_and_find_the_training_again(
                 status = run.call("scripts/status.sh", run.experiment.root).stdout
                 assert f"\n  {WORKER}  collecting for " in status
                 assert len(read_workers(run.experiment)) == 2
-                assert "training | iteration" in machine.output.read_text()
+                assert "/100000 | env steps " in machine.output.read_text()
                 # It leaves, and the training goes on.
                 launcher.send_signal(signal.SIGINT)
                 assert launcher.wait(30) == 128 + signal.SIGINT
