@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from tfagents_system.experiment import status_file, summaries
 from tfagents_system.experiment.directory import Experiment
@@ -116,3 +117,22 @@ def test_rates_are_increases_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     assert meter.rates(0, 290)[0] == 0.0  # A counter that went back has no rate.
     now[0] = 115.0  # Calls are rarer than the window is long.
     assert meter.rates(50, 490) == (0.5, 2.0)
+
+
+def test_hyperparameters_are_on_tensorboards_page(tmp_path: Path) -> None:
+    for discount in (0.9, 0.8):  # At each start; the last ones count.
+        summaries.write_hyperparameters(
+            tmp_path, {"discount": discount, "layers": (64, 64), "recurrent": False}
+        )
+    (path,) = tmp_path.iterdir()
+    (value,) = (
+        value
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+    )
+    plugin = value.metadata.plugin_data
+    assert plugin.plugin_name == "hparams"
+    start = HParamsPluginData.FromString(plugin.content).session_start_info
+    assert dict(start.hparams)["discount"].number_value == 0.8
+    assert dict(start.hparams)["layers"].string_value == "(64, 64)"
+    assert dict(start.hparams)["recurrent"].bool_value is False

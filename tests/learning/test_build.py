@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tensorflow.python.eager import context
+
+from tfagents_system.learning import build
 from tfagents_system.learning.build import build_agent
 from tfagents_system.settings.hyperparameters import Execution
 
@@ -22,3 +25,17 @@ def test_an_agent_is_initialized_and_computes_as_the_process_says(
     ):
         for variable, copied in zip(critic.variables, target.variables):
             assert (variable.numpy() == copied.numpy()).all()
+
+
+def test_the_initial_weights_follow_from_the_seed_and_nothing_else_does(
+    pendulum: tuple[Any, Any, Any],
+) -> None:
+    params, _, specs = pendulum
+    weights = []
+    for seed in (1, 2, 1):
+        with build.seeded_weights(seed):
+            agent: Any = build.build_agent(params, specs)
+        weights.append(agent._actor_network.variables[0].numpy())
+        assert context.global_seed() is None
+    assert (weights[0] == weights[2]).all()
+    assert (weights[0] != weights[1]).any()

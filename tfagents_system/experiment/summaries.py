@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 from tensorboard.compat.proto import summary_pb2
+from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from tfagents_system.experiment.status_writer import StatusWriter
@@ -97,6 +98,31 @@ class ScalarWriter:
         """Writes what is buffered to disk."""
         with contextlib.suppress(tf.errors.OpError):  # `write` has logged it.
             self._writer.flush()
+
+
+def write_hyperparameters(folder: Path, values: Mapping[str, Any]) -> None:
+    """Writes what TensorBoard's HPARAMS page shows of a training; once a start.
+
+    Args:
+      folder: The experiment directory: runs below it are of this training.
+      values: By name; what is no number, text or truth value is shown as text.
+    """
+    shown = {
+        name: value if isinstance(value, (bool, int, float, str)) else str(value)
+        for name, value in values.items()
+    }
+    suffix = ".hparams"
+    try:
+        for old in folder.glob(f"events.out.tfevents.*{suffix}"):
+            old.unlink(missing_ok=True)
+        writer = tf.summary.create_file_writer(str(folder), filename_suffix=suffix)
+        with writer.as_default():
+            tf.summary.experimental.write_raw_pb(
+                hparams_pb(shown).SerializeToString(), np.asarray(0, np.int64)
+            )
+        writer.close()
+    except (OSError, tf.errors.OpError) as error:
+        logger.warning("hyperparameters not written: %s", error)
 
 
 class RateMeter:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import tensorflow as tf
 from tf_agents.agents import tf_agent
 
@@ -12,13 +15,24 @@ from tfagents_system.train_params_base import TrainParamsBase
 DEFAULT_EXECUTION = Execution()
 
 
+@contextlib.contextmanager
+def seeded_weights(seed: int) -> Iterator[None]:
+    """Makes the initial weights of an agent that is built meanwhile follow from a seed.
+
+    No global TensorFlow seed is left: it would be baked into the policies that this
+    process exports, and all who load them would act alike.
+    """
+    tf.keras.utils.set_random_seed(seed)
+    try:
+        yield
+    finally:
+        tf.random.set_seed(None)
+
+
 def build_agent(
     params: TrainParamsBase, specs: Specs, execution: Execution = DEFAULT_EXECUTION
 ) -> tf_agent.TFAgent:
     """Builds and initializes the user's agent with a fresh train step.
-
-    Never set a global TensorFlow seed before this in a process that exports
-    policies: the seed would be baked in, and all who load them would act alike.
 
     Args:
       params: The user's `TrainParams`.

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import tensorflow as tf
 from tf_agents.agents import tf_agent
 from threadpoolctl import threadpool_limits
 
@@ -24,7 +23,7 @@ from tfagents_system.environments import hooks
 from tfagents_system.errors import UserError
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.host import threads
-from tfagents_system.learning import rehearsal
+from tfagents_system.learning import build, rehearsal
 from tfagents_system.one_process import children, flags, inputs, ownership
 from tfagents_system.one_process.trainer import Trainer
 from tfagents_system.settings.hyperparameters import Execution
@@ -117,15 +116,10 @@ def _rehearse(
         num_batch_shards=max(1, threads.num_cpus() // 2),
         noise_seed=loop.seed,
     )
-    # For the initial weights. What is exported later must not have a global seed, see
-    # `build.build_agent`.
-    tf.keras.utils.set_random_seed(loop.seed)
-    try:
+    with build.seeded_weights(loop.seed):
         return rehearsal.rehearse(
             chosen.params, chosen.params_path, chosen.config_path, execution
         )
-    finally:
-        tf.random.set_seed(None)
 
 
 @contextlib.contextmanager

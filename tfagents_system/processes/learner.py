@@ -16,7 +16,7 @@ from absl import logging
 from tfagents_system.algorithm.specs import Specs
 from tfagents_system.dataflow import rate_limiter, replay, rows, variables
 from tfagents_system.errors import NotSaved
-from tfagents_system.experiment import progress, services, snapshots
+from tfagents_system.experiment import progress, services, snapshots, summaries
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.run_file import Run
 from tfagents_system.experiment.status_file import Awaited, LearnerStatus, Phase
@@ -30,7 +30,11 @@ from tfagents_system.learning.saver import Saver
 from tfagents_system.learning.training_log import Counts, TrainingLog
 from tfagents_system.learning.training_loop import TrainingLoop
 from tfagents_system.processes import startup, waiting
-from tfagents_system.settings.hyperparameters import Execution, Hyperparameters
+from tfagents_system.settings.hyperparameters import (
+    HINTS,
+    Execution,
+    Hyperparameters,
+)
 
 POLL_SECS = 1.0
 SAVE_RETRY_SECS = 10.0
@@ -131,7 +135,8 @@ def main() -> int:
 
     num_shards = threads.num_cpus()
     logging.info("batches of %d in %d shard(s)", params.train_batch_size, num_shards)
-    agent = build.build_agent(params, specs, Execution(num_batch_shards=num_shards))
+    with build.seeded_weights(params.seed):
+        agent = build.build_agent(params, specs, Execution(num_batch_shards=num_shards))
     checkpoint.restore_learner(experiment, agent)
     codec = rows.RowCodec.of(params, specs)
     dataset = replay.make_dataset(
@@ -140,6 +145,9 @@ def main() -> int:
     publisher = variables.PolicyPublisher(agent, client, run.run_id)
     reporter = Reporter(experiment, params, own_client, publisher, status)
     writer = ScalarWriter(experiment.train_summaries(services.LEARNER), status)
+    summaries.write_hyperparameters(
+        experiment.root, {name: getattr(params, name) for name in HINTS}
+    )
     saver = Saver(experiment, agent, client, codec, status, params.n_policy_checkpoints)
     loop = TrainingLoop(
         params,

@@ -126,7 +126,7 @@ class Hyperparameters:
     #: Units of their LSTM.
     recurrent_lstm_units: Annotated[int, POSITIVE] = 256
 
-    #: Seed of the workers: environments and exploration. The learner is not seeded.
+    #: Seed of the initial weights and of the workers: environments and exploration.
     seed: Annotated[int, NOT_NEGATIVE] = 0
 
     # The iteration: collect, train, publish.
