@@ -48,8 +48,8 @@ SlurmdPidFile={folder}/slurmd_%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd_%n.log
 MailProg=/bin/true
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/affinity
+ProctrackType={proctrack}
+TaskPlugin={task}
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 JobAcctGatherType=jobacct_gather/none
@@ -64,6 +64,16 @@ SlurmdParameters=config_overrides
 PartitionName=low Nodes=ALL Default=YES PriorityTier=1 MaxTime=INFINITE State=UP
 PartitionName=high Nodes=ALL PriorityTier=2 MaxTime=INFINITE State=UP
 """
+
+
+# How jobs are kept to their CPUs: by an affinity that they may widen, or by control
+# groups, as most clusters do it.
+AFFINITY = {"proctrack": "proctrack/linuxproc", "task": "task/affinity"}
+CONTROL_GROUPS = {
+    "proctrack": "proctrack/cgroup",
+    "task": "task/affinity,task/cgroup",
+}
+CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 
 class Cluster:
@@ -120,11 +130,14 @@ def job_processes(folder: Path) -> set[int]:
 
 
 @contextlib.contextmanager
-def running_cluster(cpus: tuple[int, ...] = (2,)) -> Iterator[Cluster]:
+def running_cluster(
+    cpus: tuple[int, ...] = (2,), *, confines: bool = False
+) -> Iterator[Cluster]:
     """Starts a cluster; ends its jobs and daemons.
 
     Args:
       cpus: The CPUs of each of its nodes, node0 and so on; they may not exist.
+      confines: Whether jobs are in control groups; see `can_confine`.
 
     Yields:
       The cluster; all of its nodes are idle.
@@ -135,7 +148,7 @@ def running_cluster(cpus: tuple[int, ...] = (2,)) -> Iterator[Cluster]:
     daemons: list[subprocess.Popen[bytes]] = []
     cluster = Cluster(folder)
     try:
-        _write_files(folder, cpus)
+        _write_files(folder, cpus, confines)
         with (folder / "output").open("wb") as output:
             for command in _daemons(folder, len(cpus)):
                 daemon = subprocess.Popen(
@@ -153,10 +166,26 @@ def running_cluster(cpus: tuple[int, ...] = (2,)) -> Iterator[Cluster]:
         yield cluster
     finally:
         _end(cluster, folder, daemons)
+        if confines:
+            _remove_control_groups()
         shutil.rmtree(folder)
 
 
-def _write_files(folder: Path, cpus: tuple[int, ...]) -> None:
+def can_confine() -> bool:
+    """Returns whether this user may make control groups (version 1) of CPUs here."""
+    return os.access(CGROUP_ROOT / "cpuset", os.W_OK)
+
+
+def _remove_control_groups() -> None:
+    """Removes what SLURM leaves of them: empty folders."""
+    for group in CGROUP_ROOT.glob("*/slurm_node*"):
+        for folder in sorted(group.rglob("*/"), reverse=True):
+            if folder.is_dir():
+                folder.rmdir()
+        group.rmdir()
+
+
+def _write_files(folder: Path, cpus: tuple[int, ...], confines: bool) -> None:
     (folder / "munge").mkdir()
     key = folder / "munge" / "key"
     key.touch(0o600)
@@ -171,6 +200,7 @@ def _write_files(folder: Path, cpus: tuple[int, ...]) -> None:
         ).stdout.strip(),
         folder=folder,
         kill_wait_secs=KILL_WAIT_SECS,
+        **(CONTROL_GROUPS if confines else AFFINITY),
     )
     for index, num_cpus in enumerate(cpus):
         (folder / f"spool_node{index}").mkdir()
@@ -180,7 +210,10 @@ def _write_files(folder: Path, cpus: tuple[int, ...]) -> None:
             f"CoresPerSocket={num_cpus} ThreadsPerCore=1 State=UNKNOWN\n"
         )
     (folder / "slurm.conf").write_text(config)
-    (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
+    cgroup_config = "CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n"
+    if confines:
+        cgroup_config += "ConstrainCores=yes\nConstrainRAMSpace=no\n"
+    (folder / "cgroup.conf").write_text(cgroup_config)
 
 
 def _daemons(folder: Path, num_nodes: int) -> Iterator[list[str]]:

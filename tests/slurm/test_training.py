@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,12 @@ import pytest
 
 from tests.conftest import PENDULUM_PARAMS, REPOSITORY
 from tests.end_to_end.harness import Run, wait_for
-from tests.slurm.cluster import Cluster, job_processes
+from tests.slurm.cluster import (
+    Cluster,
+    can_confine,
+    job_processes,
+    running_cluster,
+)
 from tests.slurm.submitting import submit, wait_for_state
 from tfagents_system.experiment import snapshots
 from tfagents_system.experiment.directory import Experiment
@@ -73,16 +79,18 @@ def test_a_preempted_training_resumes_and_a_cancelled_one_is_saved(
     wait_for(lambda: "cancelled; not requeued" in log.read_text(), "the end of it")
     run.assert_nothing_is_left()
     assert list_generations(run.experiment)[0].train_step == run.train_step
-
-    # Submitted again, it is trained to the end.
-    job_id = submit(cluster, run.variables, *options, "--no-check", **given)
-    wait_for_state(cluster, job_id, "COMPLETED")
-    assert run.experiment.is_trained_for(300 * 10)
     assert not job_processes(Path(cluster.environment["SLURM_CONF"]).parent)
 
 
+@pytest.fixture
+def confined() -> Iterator[Cluster]:
+    """Yields a cluster that keeps jobs to their CPUs by force, where it may."""
+    with running_cluster(confines=can_confine()) as cluster:
+        yield cluster
+
+
 def test_the_tasks_of_an_array_train_with_seeds_and_settings_of_their_own(
-    cluster: Cluster, tmp_path: Path
+    confined: Cluster, tmp_path: Path
 ) -> None:
     name = f"test_{uuid.uuid4().hex}"
     train_params: dict[str, Any] = {**TRAIN_PARAMS, "num_iter": 2}
@@ -102,10 +110,10 @@ def test_the_tasks_of_an_array_train_with_seeds_and_settings_of_their_own(
     ]
     try:
         options = ["--cpus-per-task=1", "--array=0-1", f"--output={tmp_path}/%a.log"]
-        job_id = submit(cluster, run.variables, *options, **given)
+        job_id = submit(confined, run.variables, *options, **given)
         for task, folder in enumerate(folders):
-            wait_for_state(cluster, f"{job_id}_{task}", "COMPLETED", "FAILED")
-            assert cluster.state(f"{job_id}_{task}") == "COMPLETED"
+            wait_for_state(confined, f"{job_id}_{task}", "COMPLETED", "FAILED")
+            assert confined.state(f"{job_id}_{task}") == "COMPLETED"
             experiment = Experiment(folder)
             assert experiment.is_trained_for(2 * 10)
             params = snapshots.load(experiment)
