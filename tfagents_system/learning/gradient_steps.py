@@ -43,6 +43,7 @@ class GradientSteps:
         self._stop = tf.Variable(False, name="stop")
         self._means = {name: tf.keras.metrics.Mean(name) for name in LOSSES}
         self._after_step = after_step
+        self._has_begun = False
         # Only the loop needs AutoGraph, which takes longer to translate TF-Agents than
         # all the rest of compiling takes. TF-Agents compiles its code without.
         self._compiled_run = tf.function(self._run)
@@ -59,6 +60,7 @@ class GradientSteps:
         Raises:
           UserError: A loss became NaN or infinite.
         """
+        self._begin()
         with self._finite_losses():
             self._compiled_run(self._iterator, tf.constant(num_steps, tf.int64))
 
@@ -71,8 +73,15 @@ class GradientSteps:
         Raises:
           UserError: A loss became NaN or infinite.
         """
+        self._begin()
         with self._finite_losses():
             self._compiled_step(tuple(columns))
+
+    def _begin(self) -> None:
+        """Makes what the first step needs, once: the agent is restored by then."""
+        if not self._has_begun and isinstance(self._agent, sac.ShardedSacAgent):
+            self._agent.create_optimizer_variables()
+        self._has_begun = True
 
     @contextlib.contextmanager
     def _finite_losses(self) -> Iterator[None]:
