@@ -25,6 +25,7 @@ import argparse
 import contextlib
 import csv
 import glob
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -147,7 +148,8 @@ def parse_curves(arguments: Sequence[str]) -> dict[str, list[Path]]:
       arguments: Of the command line; in each the last = ends the label.
 
     Returns:
-      The paths of each label, in the order of the arguments.
+      The paths of each label, in the order of the arguments. Without a label the tasks
+      of a job array are one curve, or one for each setting (see `name_setting`).
 
     Raises:
       UserError: A path does not exist or is given twice, or two that have no label have
@@ -162,8 +164,15 @@ def parse_curves(arguments: Sequence[str]) -> dict[str, list[Path]]:
             for pattern in patterns:
                 paths += find_trainings(pattern)
             continue
+        tasks: set[str] = set()
         for path in find_trainings(argument):
-            label = path.stem if is_csv(path) else path.resolve().name
+            name = path.stem if is_csv(path) else path.resolve().name
+            label = name_setting(name)
+            if label in tasks:
+                curves[label].append(path)
+                continue
+            if label != name:
+                tasks.add(label)
             if label in curves:
                 raise UserError(
                     f"two curves are named {label}; name them: LABEL={path}"
@@ -179,6 +188,23 @@ def parse_curves(arguments: Sequence[str]) -> dict[str, list[Path]]:
                 )
             seen.add(path.resolve())
     return curves
+
+
+def name_setting(name: str) -> str:
+    """Returns what tasks of a SLURM job array with the same setting have in common.
+
+    Args:
+      name: Of a log directory, e.g. `cart_task_3_discount=0.98,seed=1`.
+
+    Returns:
+      It without task and seed, e.g. `cart_discount=0.98`; another name as it is.
+    """
+    match = re.fullmatch(r"(.*?)_task_\d+(?:_(.*))?", name)
+    if match is None:
+        return name
+    parts = (match[2] or "").split(",")
+    setting = ",".join(p for p in parts if p and not p.startswith("seed="))
+    return f"{match[1]}_{setting}" if setting else match[1]
 
 
 def event_files(folder: Path) -> list[Path]:

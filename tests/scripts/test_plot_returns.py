@@ -191,6 +191,31 @@ def test_directories_of_a_label_are_seeds_of_one_curve(
     }
 
 
+def test_the_tasks_of_an_array_are_one_curve_or_one_for_each_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ["cart_task_0", "cart_task_1", "cart_task_10"]
+    swept = [
+        "pole_task_0_discount=0.9,seed=1",
+        "pole_task_1_discount=0.9,seed=2",
+        "pole_task_2_discount=0.8,seed=1",
+        "pole_task_3_seed=3",
+    ]
+    for name in (*names, *swept):
+        Path(name).mkdir()
+    curves = plot_returns.parse_curves(["cart_task_*", "pole_task_*", "A=cart_task_1"])
+    assert curves == {
+        "cart": [Path(name) for name in names],
+        "pole_discount=0.9": [Path(name) for name in swept[:2]],
+        "pole_discount=0.8": [Path(swept[2])],
+        "pole": [Path(swept[3])],
+        "A": [Path("cart_task_1")],
+    }
+    with pytest.raises(UserError, match="two curves are named cart"):
+        plot_returns.parse_curves(["cart_task_0", "cart_task_1"])
+
+
 @pytest.mark.parametrize(
     ("suffix", "start"),
     [("png", b"\x89PNG\r\n\x1a\n"), ("svg", b"<?xml"), ("PDF", b"%PDF-")],
