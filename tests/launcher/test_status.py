@@ -25,6 +25,7 @@ from tfagents_system.experiment.run_file import Run, RunService
 from tfagents_system.experiment.status_file import Awaited, Phase
 from tfagents_system.launcher import daemontools, status, stop
 from tfagents_system.launcher.run_locks import RunLocks
+from tfagents_system.launcher.slurm_job import JobRecord
 
 
 def write_run(experiment: Experiment, *names: str) -> None:
@@ -232,3 +233,44 @@ def test_a_run_on_another_machine_is_not_called_stopped(
     write_run(experiment, "learner")
     with pytest.raises(UserError, match="in use on another machine; stop it there"):
         status.stop_run(experiment)
+
+
+def test_from_another_machine_the_files_tell(
+    experiment: Experiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As from the login node of a cluster."""
+    names = ("learner", "collect_worker_0")
+    services = tuple(RunService(name, (0,), 0) for name in names)
+    Run(8000, "/params", services, host="node7").save(experiment)
+    JobRecord("12", "node7", num_restarts=1, ended_by="time limit").save(experiment)
+    write_status(experiment, "launcher", Phase.TRAINING)
+    write_status(experiment, "learner", Phase.TRAINING, phase_since=time.time() - 5)
+    write_status(experiment, "collect_worker_0", Phase.COLLECTING)
+    old = time.time() - 100
+    os.utime(experiment.status("collect_worker_0"), (old, old))
+    title, job, _, learner, worker = printed(experiment, capsys)
+    assert title == f"{experiment.root}: on node7"
+    assert job == "SLURM job 12 on node7, restart 1 (time limit)"
+    assert learner == "  learner           training for 5 s"
+    assert worker.startswith("  collect_worker_0  collecting, last heard of 100 s ago")
+    with pytest.raises(
+        UserError, match=r"in use on node7; stop it there, or with scancel 12$"
+    ):
+        status.stop_run(experiment)
+    write_status(experiment, "launcher", Phase.STOPPED)
+    status.stop_run(experiment)
+    assert "Nothing of this run is left" in capsys.readouterr().out
+
+
+def test_workers_that_have_joined_are_shown(
+    experiment: Experiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(experiment, "learner")
+    machine = experiment.machine(2)
+    experiment.make_folder(machine.root)
+    worker = RunService("collect_worker_2000", (0,), 0)
+    Run(8000, "/params", (worker,), host="node7").save(machine)
+    write_status(machine, "collect_worker_2000", Phase.COLLECTING)
+    experiment.make_folder(experiment.machine(3).root)  # It has not joined yet.
+    *_, title, line = printed(experiment, capsys)
+    assert (title, line) == ("machine 2, node7:", "  collect_worker_2000  collecting")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -70,6 +71,11 @@ class Run:
         """Writes it to the experiment directory."""
         contents = msgspec.json.format(msgspec.json.encode(self))
         write_bytes(experiment.run, contents + b"\n")
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the services run on another machine than this process."""
+        return self.host not in ("", socket.gethostname())
 
     @property
     def names(self) -> list[str]:

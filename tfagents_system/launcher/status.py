@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Mapping
 
 from tfagents_system.errors import UserError, run_command
 from tfagents_system.experiment import identity, run_lock, status_file
@@ -18,7 +19,12 @@ from tfagents_system.experiment.identity import Mode
 from tfagents_system.experiment.progress import read_progress
 from tfagents_system.experiment.run_file import Run, num_restarts
 from tfagents_system.experiment.run_processes import RunProcesses
-from tfagents_system.experiment.status_file import LAUNCHER, CollectWorkerStatus, Status
+from tfagents_system.experiment.status_file import (
+    LAUNCHER,
+    CollectWorkerStatus,
+    Phase,
+    Status,
+)
 from tfagents_system.launcher import (
     daemontools,
     stop,
@@ -26,6 +32,9 @@ from tfagents_system.launcher import (
     wording,
 )
 from tfagents_system.launcher.slurm_job import JobRecord
+
+# A process that lives writes its status each second; a shared file system may be late.
+LATE_SECS = 10.0
 
 
 def print_status(experiment: Experiment) -> None:
@@ -43,11 +52,24 @@ def print_status(experiment: Experiment) -> None:
         name: num_restarts(run.starts_before, experiment, name) for name in run.names
     }
     is_running = run_lock.is_running(experiment)
-    print(f"{experiment.root}: {_describe_run(experiment, is_running)}")
+    place = f"on {run.host}" if run.is_elsewhere else ""
+    print(f"{experiment.root}: {place or _describe_run(experiment, is_running)}")
     if job := JobRecord.load(experiment):
         print(job.describe())
     progress = read_progress(experiment, run.names)
     print(wording.progress_line(progress, sum(restarts.values())))
+    if run.is_elsewhere:
+        _print_from_files(experiment, run)
+    else:
+        _print_services(experiment, run, restarts, is_running)
+    for number in experiment.machine_numbers():
+        _print_machine(experiment, number)
+
+
+def _print_services(
+    experiment: Experiment, run: Run, restarts: Mapping[str, int], is_running: bool
+) -> None:
+    """Prints the services of a run on this machine."""
     width = max(map(len, run.names))
     for name in run.names:
         status = status_file.read_service(experiment, name)
@@ -59,24 +81,29 @@ def print_status(experiment: Experiment) -> None:
         )
         if isinstance(status, CollectWorkerStatus) and status.curriculum:
             print(f"  {'':<{width}}  curriculum: {status.curriculum}")
-    for number in experiment.machine_numbers():
-        _print_machine(experiment, number)
+
+
+def _print_from_files(experiment: Experiment, run: Run) -> None:
+    """Prints the services of a run on another machine: only their files tell of it."""
+    width = max(map(len, run.names))
+    for name in run.names:
+        status = status_file.read_service(experiment, name)
+        heard_secs = time.time() - status_file.written_at(experiment, name)
+        late = (
+            f", last heard of {heard_secs:.0f} s ago" if heard_secs > LATE_SECS else ""
+        )
+        print(f"  {name:<{width}}  {_describe_phase(status)}{late}")
 
 
 def _print_machine(experiment: Experiment, number: int) -> None:
-    """Prints the workers of another machine, which only their files tell of."""
+    """Prints the workers that have joined from another machine."""
     machine = experiment.machine(number)
     try:
         run = Run.load(machine)
     except UserError:  # It has not joined yet.
         return
     print(f"machine {number}, {run.host}:")
-    for name in run.names:
-        heard_secs = time.time() - status_file.written_at(machine, name)
-        late = f", last heard of {heard_secs:.0f} s ago" if heard_secs > 10 else ""
-        print(
-            f"  {name}  {_describe_phase(status_file.read_worker(machine, name))}{late}"
-        )
+    _print_from_files(machine, run)
 
 
 def _print_without_run_file(experiment: Experiment, error: UserError) -> None:
@@ -128,11 +155,30 @@ def stop_run(experiment: Experiment) -> None:
         stop.stop_launcher(experiment, pid)
     if run.pids():
         stop.stop(experiment, run)
-    if run_lock.is_running(experiment):
-        raise UserError(
-            f"{experiment.root} is in use on another machine; stop it there"
-        )
+    _check_is_not_elsewhere(experiment)
     print("Stopped. Nothing of this run is left.")
+
+
+def _check_is_not_elsewhere(experiment: Experiment) -> None:
+    """Checks that no process of another machine trains in a directory.
+
+    Raises:
+      UserError: One does, as far as its files tell.
+    """
+    try:
+        run: Run | None = Run.load(experiment)
+    except UserError:
+        run = None
+    launcher = status_file.read_status(experiment, LAUNCHER, Status)
+    if run is not None and run.is_elsewhere and launcher.phase is not Phase.STOPPED:
+        host = run.host
+    elif run_lock.is_running(experiment):
+        host = "another machine"
+    else:
+        return
+    job = JobRecord.load(experiment)
+    way = f", or with scancel {job.job_id}" if job else ""
+    raise UserError(f"{experiment.root} is in use on {host}; stop it there{way}")
 
 
 def main() -> int:
