@@ -34,6 +34,7 @@ class System:
 
     Attributes:
       experiment: Its experiment directory.
+      variables: The variables file.
       output: File with what the launcher prints.
       launcher: The launcher's process.
       started: When the launcher was last started, Unix time in seconds.
@@ -57,14 +58,14 @@ class System:
         self.experiment = Experiment((exp_dir or folder / "experiment").resolve())
         config_path = folder / "config.json"
         config_path.write_text(json.dumps(config))
-        self._variables = folder / "variables.sh"
+        self.variables = folder / "variables.sh"
         variables = {
             "SAC_EXP_DIR": self.experiment.root,
             "SAC_PARAMS": FOLDER / "benchmark_params.py",
             "SAC_CONFIG": config_path,
             **variables,
         }
-        self._variables.write_text(
+        self.variables.write_text(
             "".join(f"{name}={value}\n" for name, value in variables.items())
         )
         self.output = folder / "output"
@@ -75,7 +76,7 @@ class System:
         self.started = time.time()
         with self.output.open("ab") as output:
             self.launcher = subprocess.Popen(
-                [REPOSITORY / "launch_training.sh", self._variables],
+                [REPOSITORY / "launch_training.sh", self.variables],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -179,6 +179,7 @@ def test_curriculum_of_the_archived_documentation(tmp_path: Path) -> None:
             "a checkpoint with both parameters in force",
         )
         second = run.pids()[WORKER]
+        wait_for(lambda: second in states_set(record), "the second worker's state")
         kill_everything(run)
         run.start_launcher()
         wait_for(run.has_ended, "the end of the training", 200)

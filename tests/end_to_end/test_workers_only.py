@@ -120,14 +120,13 @@ def test_workers_of_another_machine_join_leave_and_find_the_training_again(
                 config = json.loads(run.experiment.config.read_text())
                 config["train_params"]["num_iter"] = run.train_step // 10 + 100
                 run.experiment.config.write_text(json.dumps(config))
-                before = machine.worker.worker_env_steps
                 run.start_launcher()
                 wait_for(
-                    lambda: "was launched again" in machine.output.read_text(),
+                    lambda: RunFile.load(machine.experiment).run_id != first.run_id,
                     "the other machine to hear of it",
                 )
-                machine.wait_for_steps(before)
-                assert RunFile.load(machine.experiment).run_id != first.run_id
+                assert "was launched again" in machine.output.read_text()
+                machine.wait_for_steps(machine.worker.worker_env_steps)
                 # The end of the training is that of its workers.
                 assert launcher.wait(200) == 0
                 assert machine.worker.phase is Phase.FINISHED

@@ -141,19 +141,14 @@ class ShardedSacAgent(sac_agent.SacAgent):
 
     def _updates(self) -> tuple[Update, ...]:
         """Returns the parts of a gradient step in their order."""
-        critic_variables = object_identity.ObjectIdentitySet(
+        actor = self._actor_network.trainable_variables
+        critics = object_identity.ObjectIdentitySet(
             self._critic_network_1.trainable_variables
             + self._critic_network_2.trainable_variables
         )
-        actor_variables = self._actor_network.trainable_variables
         return (
-            Update(
-                "critic",
-                self._critic_part,
-                list(critic_variables),
-                self._critic_optimizer,
-            ),
-            Update("actor", self._actor_part, actor_variables, self._actor_optimizer),
+            Update("critic", self._critic_part, list(critics), self._critic_optimizer),
+            Update("actor", self._actor_part, actor, self._actor_optimizer),
             Update("alpha", self._alpha_part, [self._log_alpha], self._alpha_optimizer),
         )
 
