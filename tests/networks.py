@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Iterator
 
 ADDRESS = "10.0.0.1"
 
 
-def _start() -> subprocess.Popen[str]:
+def _start(*namespace: str) -> subprocess.Popen[str]:
     """Starts a process in a network of its own, to its input's end."""
     keep = "ip link set lo up && echo && exec cat"
     process = subprocess.Popen(
-        ["unshare", "--net", "sh", "-c", keep],
+        [*namespace, "unshare", "--net", "sh", "-c", keep],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -25,14 +26,19 @@ def _start() -> subprocess.Popen[str]:
 
 @contextlib.contextmanager
 def linked_networks() -> Iterator[tuple[list[str], list[str]]]:
-    """Makes the networks; needs root.
+    """Makes the networks, for an ordinary user in a user namespace.
 
     Yields:
       What runs a command in the first, whose address is ADDRESS, and in the second.
     """
-    with _start() as first, _start() as second:
+    new_user = [] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user"]
+    with contextlib.ExitStack() as running:
+        first = running.enter_context(_start(*new_user))
+        user = ["nsenter", f"--target={first.pid}", "--user", "--preserve-credentials"]
+        same_user = user if new_user else []
+        second = running.enter_context(_start(*same_user))
         here, there = (
-            ["nsenter", f"--net=/proc/{process.pid}/ns/net"]
+            [*same_user, "nsenter", f"--net=/proc/{process.pid}/ns/net"]
             for process in (first, second)
         )
         link = f"ip link add wire type veth peer name wire netns {second.pid}"

@@ -28,6 +28,14 @@ from tfagents_system.experiment.status_file import (
 )
 from tfagents_system.launcher import daemontools, stop
 
+# A training of short episodes that goes on until it is stopped.
+ENDLESS = {
+    "num_iter": 100_000,
+    "n_buffer_init_episodes": 2,
+    "n_train_episodes_per_iter": 1,
+    "n_eval_episodes": 1,
+}
+
 
 def wait_for(condition: Callable[[], Any], what: str, timeout_secs: float = 120) -> Any:
     """Waits for a condition; returns its value."""
@@ -220,6 +228,7 @@ def check_trained(experiment: Experiment, train_steps: int) -> None:
     """Checks that worker 0 collected and evaluated until training was complete."""
     assert status_file.read_learner(experiment).train_step == train_steps
     assert experiment.is_trained_for(train_steps)
+    assert list(experiment.root.glob("events.*.hparams"))
     returns = read_scalars(experiment.train_summaries(worker_name(0)))["Metrics/return"]
     assert returns[0][0] == 0
     assert returns[-1][0] > 0, "no episode was collected with a newer policy"

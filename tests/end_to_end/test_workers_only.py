@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import PENDULUM_PARAMS, REPOSITORY
-from tests.end_to_end.harness import Run, wait_for
+from tests.end_to_end.harness import ENDLESS, Run, wait_for
 from tests.networks import ADDRESS, linked_networks
+from tfagents_system.experiment import run_lock
 from tfagents_system.experiment.run_file import Run as RunFile
 from tfagents_system.experiment.status_file import (
     CollectWorkerStatus,
@@ -46,28 +45,24 @@ class Machine:
         """What its worker says of itself."""
         return read_worker(self.experiment, WORKER)
 
-    @contextlib.contextmanager
-    def joined(self) -> Iterator[subprocess.Popen[bytes]]:
-        """Lets its worker join, and waits until it collects with a newer policy."""
-        before = self.worker.worker_env_steps
+    def launch(self, *options: str) -> subprocess.Popen[bytes]:
+        """Launches its worker."""
         command = [REPOSITORY / "launch_training.sh", self._run.variables]
         with self.output.open("ab") as output:
-            launcher = subprocess.Popen(
-                [*self._before, *command, "--workers-only"],
+            return subprocess.Popen(
+                [*self._before, *command, "--workers-only", *options],
                 env=self._run.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
-        try:
-            self.wait_for_steps(before)
-            yield launcher
-        finally:
-            if launcher.poll() is None:
-                launcher.kill()
-                launcher.wait()
-            stop.stop(self.experiment)
+
+    def close(self) -> None:
+        """Stops whatever a failed test left."""
+        for pid in run_lock.holders(self.experiment.launcher_pid):
+            os.kill(pid, signal.SIGKILL)
+        stop.stop(self.experiment)
 
     def wait_for_steps(self, before: int) -> None:
         """Waits until its worker has collected more, with a policy that was learned."""
@@ -81,18 +76,11 @@ class Machine:
         )
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="makes networks")
 @pytest.mark.timeout(500)
 def test_workers_of_another_machine_join_leave_and_find_the_training_again(
     tmp_path: Path,
 ) -> None:
-    train_params = {
-        "num_iter": 100_000,
-        "n_buffer_init_episodes": 2,
-        "n_train_episodes_per_iter": 1,
-        "n_eval_episodes": 1,
-    }
-    run = Run(tmp_path, PENDULUM_PARAMS, horizon=50, train_params=train_params)
+    run = Run(tmp_path, PENDULUM_PARAMS, horizon=50, train_params=ENDLESS)
     run.environment["SAC_REVERB_HOST"] = ADDRESS
     with linked_networks() as (here, there):
         run.before = here
@@ -100,37 +88,44 @@ def test_workers_of_another_machine_join_leave_and_find_the_training_again(
         try:
             run.start_launcher()
             run.wait_until_training()
-            with machine.joined() as launcher:
-                status = run.call("scripts/status.sh", run.experiment.root).stdout
-                assert f"\n  {WORKER}  collecting for " in status
-                assert len(read_workers(run.experiment)) == 2
-                assert "/100000 | env steps " in machine.output.read_text()
-                # It leaves, and the training goes on.
-                launcher.send_signal(signal.SIGINT)
-                assert launcher.wait(30) == 128 + signal.SIGINT
-                assert machine.output.read_text().endswith("Stopped.\n")
+            detaching = machine.launch("--detach")
+            assert detaching.wait(100) == 0
+            machine.wait_for_steps(0)
+            status = run.call("scripts/status.sh", run.experiment.root).stdout
+            assert f"\n  {WORKER}  collecting for " in status
+            assert len(read_workers(run.experiment)) == 2
+            log = machine.experiment.root / "launcher.log"
+            assert "/100000 | env steps " in log.read_text()
+            # It leaves, and the training goes on.
+            stopped = run.call("scripts/stop_training.sh", machine.experiment.root)
+            assert stopped.returncode == 0, stopped.stderr
+            assert log.read_text().endswith("Stopping the workers ...\nStopped.\n")
+            assert not run_lock.is_running(machine.experiment)
             run.wait_for_progress()
-            with machine.joined() as launcher:
-                first = RunFile.load(machine.experiment)
-                # The training stops and resumes, on another port.
-                assert run.launcher is not None
-                run.launcher.send_signal(signal.SIGINT)
-                assert run.launcher.wait(60) == 128 + signal.SIGINT
-                # There is a little to learn still.
-                config = json.loads(run.experiment.config.read_text())
-                config["train_params"]["num_iter"] = run.train_step // 10 + 100
-                run.experiment.config.write_text(json.dumps(config))
-                run.start_launcher()
-                wait_for(
-                    lambda: RunFile.load(machine.experiment).run_id != first.run_id,
-                    "the other machine to hear of it",
-                )
-                assert "was launched again" in machine.output.read_text()
-                machine.wait_for_steps(machine.worker.worker_env_steps)
-                # The end of the training is that of its workers.
-                assert launcher.wait(200) == 0
-                assert machine.worker.phase is Phase.FINISHED
-                wait_for(run.has_ended, "the end of the training")
+
+            launcher = machine.launch()
+            machine.wait_for_steps(machine.worker.worker_env_steps)
+            first = RunFile.load(machine.experiment)
+            # The training stops and resumes, on another port.
+            assert run.launcher is not None
+            run.launcher.send_signal(signal.SIGINT)
+            assert run.launcher.wait(60) == 128 + signal.SIGINT
+            # There is a little to learn still.
+            config = json.loads(run.experiment.config.read_text())
+            config["train_params"]["num_iter"] = run.train_step // 10 + 100
+            run.experiment.config.write_text(json.dumps(config))
+            run.start_launcher()
+            wait_for(
+                lambda: RunFile.load(machine.experiment).run_id != first.run_id,
+                "the other machine to hear of it",
+            )
+            assert "was launched again" in machine.output.read_text()
+            machine.wait_for_steps(machine.worker.worker_env_steps)
+            # The end of the training is that of its workers.
+            assert launcher.wait(200) == 0
+            assert machine.worker.phase is Phase.FINISHED
+            wait_for(run.has_ended, "the end of the training")
         finally:
             print(machine.output.read_text())
+            machine.close()
             run.close()

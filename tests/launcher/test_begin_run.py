@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import REPOSITORY
 from tests.launcher.conftest import write_script, write_status
 from tfagents_system.experiment import status_file
@@ -14,7 +16,18 @@ from tfagents_system.experiment.status_file import Phase
 from tfagents_system.launcher import begin_run, daemontools, launch
 from tfagents_system.launcher.topology import Service
 
-VARIABLES = {"SAC_NUM_COLLECT_WORKERS": "2"}
+
+@pytest.fixture
+def planned(experiment: Experiment) -> list[Service]:
+    """Returns the services of a run with two workers."""
+    variables = {"SAC_NUM_COLLECT_WORKERS": "2", "SAC_EXP_DIR": str(experiment.root)}
+    return launch.plan_services(variables, port=8000)
+
+
+@pytest.fixture
+def params(tmp_path: Path) -> Path:
+    """Returns where the params file of a user would be."""
+    return tmp_path / "somewhere" / "params.py"
 
 
 def write_run(
@@ -35,11 +48,8 @@ def write_run(
 
 
 def test_a_run_is_written_for_its_processes(
-    experiment: Experiment, tmp_path: Path
+    experiment: Experiment, planned: list[Service], params: Path
 ) -> None:
-    params = tmp_path / "somewhere" / "params.py"
-    variables = {**VARIABLES, "SAC_EXP_DIR": str(experiment.root)}
-    planned = launch.plan_services(variables, port=8000)
     write_run(experiment, planned, 8000, params, "r1")
     run = Run.load(experiment)
     assert run.names == [service.name for service in planned]
@@ -55,11 +65,8 @@ def test_a_run_is_written_for_its_processes(
 
 
 def test_the_next_run_begins_where_the_last_one_ended(
-    experiment: Experiment, tmp_path: Path
+    experiment: Experiment, planned: list[Service], params: Path
 ) -> None:
-    params = tmp_path / "somewhere" / "params.py"
-    variables = {**VARIABLES, "SAC_EXP_DIR": str(experiment.root)}
-    planned = launch.plan_services(variables, port=8000)
     write_run(experiment, planned, 8000, params, "r1")
     (experiment.service("learner") / "num_starts").write_text("3\n")
     write_status(experiment, "learner", Phase.FINISHED, train_step=150)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -67,6 +68,13 @@ def test_the_plan_is_printed_and_is_for_the_cpus_at_hand(
         assert set(service.cpus) <= cpus
         assert service.environment["PYTHON"] == sys.executable
         assert service.environment["SAC_EXP_DIR"] == str(experiment.root)
+
+
+def test_other_machines_find_this_one_unless_its_network_is_private() -> None:
+    assert launch.public_host({}) == socket.gethostname()
+    assert launch.public_host({"SAC_REVERB_HOST": "node7"}) == "node7"
+    private = {"SAC_REVERB_HOST": "node7", "SAC_PRIVATE_NETWORK": "1"}
+    assert launch.public_host(private) == ""
 
 
 def read_launcher(experiment: Experiment) -> Status:

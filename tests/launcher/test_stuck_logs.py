@@ -15,8 +15,9 @@ from tests.small_disk import filled, small_disk
 from tests.waiting import wait_for
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.launcher import daemontools, stuck_logs
-from tfagents_system.launcher.stuck_logs import StuckLogs, activity_before_input
+from tfagents_system.launcher.stuck_logs import activity_before_input
 from tfagents_system.launcher.topology import TEMPLATES
+from tfagents_system.launcher.watch import Watch
 
 TALK = "while :; do echo a line; sleep 0.01; done"
 
@@ -46,6 +47,7 @@ def test_a_log_that_does_not_read_is_ended_and_no_other(
     experiment: Experiment,
     start_services: StartServices,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(stuck_logs, "LOOK_SECS", 0.5)
     pids = start_with_logs(
@@ -55,16 +57,19 @@ def test_a_log_that_does_not_read_is_ended_and_no_other(
         replay_server=TALK,
         collect_worker_0="exec sleep 100",
     )
-    logs = StuckLogs(experiment, list(pids))
+    watched = Watch(experiment, list(pids))
     os.kill(pids["learner"], signal.SIGSTOP)
-    ended: list[str] = []
+    said: list[str] = []
 
-    def has_ended_one() -> bool:
-        ended.extend(logs.end())
-        return bool(ended)
+    def says_that_one_was_stuck() -> bool:
+        watched.poll()
+        said.extend(
+            line for line in capsys.readouterr().out.splitlines() if "stuck" in line
+        )
+        return bool(said)
 
-    wait_for(has_ended_one)
-    assert ended == ["learner"]
+    wait_for(says_that_one_was_stuck)
+    assert said == ["the log of learner was stuck and is started again"]
     wait_for(
         lambda: (
             daemontools.pid_of(experiment, "learner/log") not in (None, pids["learner"])
@@ -74,7 +79,8 @@ def test_a_log_that_does_not_read_is_ended_and_no_other(
     wait_for(lambda: experiment.service_log("learner").stat().st_size > size)
     for _ in range(3):  # The new one is left alone, and so are the others.
         time.sleep(stuck_logs.LOOK_SECS)
-        assert logs.end() == []
+        says_that_one_was_stuck()
+    assert len(said) == 1
     assert daemontools.pid_of(experiment, "replay_server/log") == pids["replay_server"]
 
 

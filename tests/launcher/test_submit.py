@@ -151,6 +151,7 @@ def test_a_dry_run_checks_and_prints_the_command(tmp_path: Path) -> None:
     [
         ([], {"SAC_PARAMS": "nowhere.py"}, "error: SAC_PARAMS: no file nowhere.py"),
         (["--array=zero"], {}, "error: --array=zero: must be as"),
+        (["--array=0-1"], {"SAC_EXP_DIR": "logs/x"}, "one directory for all tasks"),
         (["--no-check"], {"SAC_TRAIN_CPUS": "auto"}, "--cpus-per-task=8"),
         (["--cpus-per-task=3", "--no-check"], {}, "only 3 available"),
     ],

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PENDULUM_PARAMS
-from tests.end_to_end.harness import Run, wait_for
+from tests.end_to_end.harness import ENDLESS, Run, wait_for
 from tests.slurm.cluster import Cluster, job_processes, running_cluster
 from tests.slurm.submitting import submit, wait_for_state
 from tfagents_system.experiment.directory import Experiment
@@ -41,13 +41,7 @@ def cancel_step(cluster: Cluster, job_id: str) -> None:
 def test_the_workers_of_a_second_node_join_and_are_missed_without_harm(
     tmp_path: Path,
 ) -> None:
-    train_params = {
-        "num_iter": 100_000,
-        "n_buffer_init_episodes": 2,
-        "n_train_episodes_per_iter": 1,
-        "n_eval_episodes": 1,
-    }
-    run = Run(tmp_path, PENDULUM_PARAMS, horizon=50, train_params=train_params)
+    run = Run(tmp_path, PENDULUM_PARAMS, horizon=50, train_params=ENDLESS)
     machine = run.experiment.machine(1)
     log = tmp_path / "job.log"
 

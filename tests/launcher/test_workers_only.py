@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.launcher.conftest import write_status
 from tests.waiting import wait_for
 from tfagents_system.errors import UserError
+from tfagents_system.experiment import identity
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.progress import read_progress
-from tfagents_system.experiment.run_file import Run
+from tfagents_system.experiment.run_file import Run, RunService
+from tfagents_system.experiment.status_file import Phase
 from tfagents_system.launcher import workers_only
 from tfagents_system.launcher.workers_only import Training, machine_directory
 
 
 @pytest.fixture(autouse=True)
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks and gives up soon."""
+    """Looks and gives up soon; leaves pytest its signals and no orphans."""
+    monkeypatch.setattr(workers_only, "adopt_orphans", lambda: None)
+    monkeypatch.setattr(workers_only, "shield_from_stop", lambda: None)
     monkeypatch.setattr(workers_only, "POLL_SECS", 0.05)
     monkeypatch.setattr(workers_only, "LOG_PERIOD_SECS", 0.1)
     monkeypatch.setattr(workers_only, "AWAY_SECS", 0.5)
@@ -94,6 +101,8 @@ def test_a_machine_has_a_directory_of_its_own(experiment: Experiment) -> None:
     assert machine_directory(experiment, {}).root == experiment.root / "machines/1"
     machine = machine_directory(experiment, {"SAC_MACHINE": "12"})
     assert machine.root.is_dir()
+    assert machine.training == machine  # Nothing says that it was begun.
+    identity.claim(experiment, identity.Mode.MANY_PROCESSES)
     assert machine.training.root == experiment.root
     assert experiment.training.root == experiment.root
     assert experiment.machine_numbers() == [1, 12]
@@ -105,9 +114,32 @@ def test_a_machine_has_a_directory_of_its_own(experiment: Experiment) -> None:
     assert not gone.root.exists()
 
 
+def test_a_number_that_another_machine_has_is_refused(experiment: Experiment) -> None:
+    machine = machine_directory(experiment, {})
+    worker = RunService("collect_worker_1000", (0,), 0)
+    Run(8000, "", (worker,), host="laptop").save(machine)
+    write_status(machine, "collect_worker_1000", Phase.COLLECTING)
+    write_status(machine, "launcher", Phase.TRAINING)
+    with pytest.raises(UserError, match="in use on laptop; set SAC_MACHINE"):
+        workers_only.launch_workers(experiment, {})
+    experiment.mark_done(10)  # There is nothing to do for those that may join.
+    old = time.time() - workers_only.SILENT_SECS
+    os.utime(machine.status("collect_worker_1000"), (old, old))
+    assert workers_only.launch_workers(experiment, {}) == 0
+    write_status(machine, "collect_worker_1000", Phase.COLLECTING)
+    write_status(machine, "launcher", Phase.STOPPED)
+    assert workers_only.launch_workers(experiment, {}) == 0
+
+
+def test_a_folder_that_is_called_machines_makes_no_machine(tmp_path: Path) -> None:
+    experiment = Experiment(tmp_path / "machines" / "1")
+    assert experiment.training == experiment
+
+
 def test_progress_on_another_machine_is_that_of_the_training(
     experiment: Experiment,
 ) -> None:
+    identity.claim(experiment, identity.Mode.MANY_PROCESSES)
     write_status(experiment, "learner", train_step=7)
     machine = machine_directory(experiment, {})
     assert read_progress(machine, ["collect_worker_1000"]).learner.train_step == 7

@@ -32,7 +32,7 @@ from tfagents_system.experiment.status_writer import StatusWriter
 from tfagents_system.experiment.stopping import STOP_SIGNAL
 from tfagents_system.experiment.summaries import ScalarWriter
 from tfagents_system.learning import policy_export
-from tfagents_system.learning.build import build_agent
+from tfagents_system.learning.build import build_agent, seeded_weights
 from tfagents_system.learning.gradient_steps import GradientSteps
 from tfagents_system.learning.saver import Saver
 from tfagents_system.learning.training_log import TrainingLog
@@ -279,3 +279,8 @@ def test_a_loss_that_is_not_finite_ends_the_process_and_is_its_failure(
     assert generations.list_generations(experiment) == []
     assert policy_export.list_checkpoints(experiment) == []
     assert published.train_step == 0
+    # Its initial weights follow from the seed.
+    with seeded_weights(pendulum[0].seed):
+        agent = build_agent(pendulum[0], pendulum[2])
+    expected = variables.policy_variables(agent).read()
+    np.testing.assert_array_equal(published.packed, expected)

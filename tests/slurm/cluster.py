@@ -106,8 +106,8 @@ class Cluster:
         return result.stdout.strip()
 
     def submit(self, *arguments: str | Path) -> str:
-        """Submits a job with sbatch; returns its id."""
-        return self.call("sbatch", "--parsable", *arguments)
+        """Submits a job with sbatch; returns its id. Without --output it has none."""
+        return self.call("sbatch", "--parsable", "--output=/dev/null", *arguments)
 
     def job(self, job_id: str) -> dict[str, str]:
         """Returns what the controller says of a job."""

@@ -7,12 +7,11 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.conftest import PENDULUM_PARAMS, REPOSITORY
-from tests.end_to_end.harness import Run, wait_for
+from tests.end_to_end.harness import ENDLESS, Run, wait_for
 from tests.slurm.cluster import (
     Cluster,
     can_confine,
@@ -26,15 +25,6 @@ from tfagents_system.experiment.generations import list_generations
 from tfagents_system.experiment.services import LEARNER, worker_name
 from tfagents_system.experiment.status_file import Phase
 from tfagents_system.launcher.cpu_plan import parse_cpu_list
-
-TRAIN_PARAMS = {
-    "num_iter": 300,
-    "n_buffer_init_episodes": 2,
-    "n_train_episodes_per_iter": 1,
-    "n_eval_episodes": 1,
-    "eval_period_itrs": 100,
-    "checkpoint_period_itrs": 50,
-}
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -51,7 +41,7 @@ def check_cpus(cluster: Cluster, run: Run, job_id: str) -> None:
 def test_a_preempted_training_resumes_and_a_cancelled_one_is_saved(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    run = Run(tmp_path, PENDULUM_PARAMS, horizon=50, train_params=TRAIN_PARAMS)
+    run = Run(tmp_path, PENDULUM_PARAMS, horizon=50, train_params=ENDLESS)
     log = tmp_path / "job.log"
     given = {"SAC_EXP_DIR": str(run.experiment.root)}
     options = ["--cpus-per-task=2", "--partition=low", f"--output={log}"]
@@ -93,7 +83,7 @@ def test_the_tasks_of_an_array_train_with_seeds_and_settings_of_their_own(
     confined: Cluster, tmp_path: Path
 ) -> None:
     name = f"test_{uuid.uuid4().hex}"
-    train_params: dict[str, Any] = {**TRAIN_PARAMS, "num_iter": 2}
+    train_params = {**ENDLESS, "num_iter": 2}
     run = Run(
         tmp_path,
         PENDULUM_PARAMS,

@@ -179,8 +179,10 @@ class Experiment:
     @property
     def training(self) -> Experiment:
         """The training's own directory, if this is that of another machine."""
-        parent = self.root.parent
-        return Experiment(parent.parent) if parent.name == "machines" else self
+        folder = self.root.parent
+        training = Experiment(folder.parent)
+        is_machine = folder.name == "machines" and training.identity.exists()
+        return training if is_machine else self
 
     def machine_numbers(self) -> list[int]:
         """Returns the numbers of the machines whose workers have ever joined."""

@@ -114,7 +114,7 @@ class SlurmJob:
         if signum == signal.SIGUSR1:
             self._requeue_at_time_limit(experiment, record)
         elif signum == signal.SIGTERM:
-            job = self._scontrol("show", "job", self._id)
+            job = scontrol("show", "job", self._id)
             if re.search(r"\bReason=TimeLimit\b", job):
                 self._requeue_at_time_limit(experiment, record)
                 return
@@ -143,26 +143,30 @@ class SlurmJob:
                 "with more time (--time)"
             )
         say(f"SLURM job {self._id}: time limit; requeueing it.")
-        self._scontrol("requeue", self._id)
-
-    def _scontrol(self, *arguments: str) -> str:
-        """Asks SLURM's controller.
-
-        Raises:
-          UserError: It refuses, does not answer, or there is no scontrol.
-        """
         try:
-            return subprocess.run(
-                ["scontrol", *arguments],
-                capture_output=True,
-                text=True,
-                check=True,
-                timeout=_ANSWER_SECS,
-            ).stdout
-        except subprocess.CalledProcessError as error:
+            scontrol("requeue", self._id)
+        except UserError as error:
             raise UserError(
-                f"scontrol {' '.join(arguments)}: {error.stderr.strip()}; the training "
-                "is saved, and submitting it again resumes it"
+                f"{error}; the training is saved, and submitting it again resumes it"
             ) from error
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise UserError(f"scontrol {' '.join(arguments)}: {error}") from error
+
+
+def scontrol(*arguments: str) -> str:
+    """Asks SLURM's controller; returns the answer.
+
+    Raises:
+      UserError: It refuses, does not answer, or there is no scontrol.
+    """
+    try:
+        result = subprocess.run(
+            ["scontrol", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_ANSWER_SECS,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UserError(f"scontrol {' '.join(arguments)}: {error}") from error
+    if result.returncode != 0:
+        raise UserError(f"scontrol {' '.join(arguments)}: {result.stderr.strip()}")
+    return result.stdout

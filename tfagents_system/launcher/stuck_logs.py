@@ -52,8 +52,7 @@ class StuckLogs:
         ended = []
         for name in self._names:
             pid = daemontools.pid_of(self._experiment, f"{name}/log")
-            activity = activity_before_input(pid) if pid else None
-            if pid is None or activity is None:
+            if pid is None or (activity := activity_before_input(pid)) is None:
                 continue
             self._unread[pid] = activity
             if activity == before.get(pid):

@@ -97,11 +97,46 @@ def parse_array(text: str) -> list[int]:
     return tasks
 
 
-def check(environment: Mapping[str, str]) -> int:
+def task_environments(
+    environment: Mapping[str, str], options: Sequence[str]
+) -> list[Mapping[str, str]]:
+    """Returns the environment of each task of the array, or of the only one.
+
+    Raises:
+      UserError: --array is none.
+    """
+    array = find_option(options, "--array", "-a")
+    if array is None:
+        return [environment]
+    return [
+        {**environment, "SLURM_ARRAY_TASK_ID": str(task)} for task in parse_array(array)
+    ]
+
+
+def read_folders(environments: Sequence[Mapping[str, str]]) -> list[Path]:
+    """Returns the experiment directory of each task.
+
+    Raises:
+      UserError: A task has no setting in the sweep, or two have one directory.
+    """
+    for environment in environments:
+        read_task(environment)
+    folders = [variables_file.read_exp_dir(e) for e in environments]
+    if len(set(folders)) < len(folders):
+        raise UserError(
+            "SAC_EXP_DIR is one directory for all tasks of --array; set SAC_EXP_NAME "
+            "instead"
+        )
+    return folders
+
+
+def check(environment: Mapping[str, str], params: Path, config: Path) -> int:
     """Runs the prepare step as the job will, in a directory of its own.
 
     Args:
       environment: The environment of the first task.
+      params: The user's params file.
+      config: The user's JSON.
 
     Returns:
       The bytes of the full replay.
@@ -109,8 +144,6 @@ def check(environment: Mapping[str, str]) -> int:
     Raises:
       UserError: The job would end at once, for a reason that was printed.
     """
-    params = variables_file.read_file(environment, "SAC_PARAMS")
-    config = variables_file.read_file(environment, "SAC_CONFIG")
     experiment = Experiment(variables_file.read_exp_dir(environment))
     adopt_orphans()
     with tempfile.TemporaryDirectory() as folder:
@@ -195,23 +228,15 @@ def main() -> int:
         help="do not run the params file and the environment here, before the job does",
     )
     args, options = parser.parse_known_args()
-    environment = dict(os.environ)
-    array = find_option(options, "--array", "-a")
-    tasks: list[int | None] = list(parse_array(array)) if array is not None else [None]
-    folders = []
-    for task in tasks:
-        if task is not None:
-            environment["SLURM_ARRAY_TASK_ID"] = str(task)
-        read_task(environment)
-        folders.append(variables_file.read_exp_dir(environment))
-    if tasks[0] is not None:
-        environment["SLURM_ARRAY_TASK_ID"] = str(tasks[0])
-    for name in ("SAC_PARAMS", "SAC_CONFIG"):
-        variables_file.read_file(environment, name)
+    environments = task_environments(os.environ, options)
+    folders = read_folders(environments)
+    environment = environments[0]
+    params = variables_file.read_file(environment, "SAC_PARAMS")
+    config = variables_file.read_file(environment, "SAC_CONFIG")
     num_cpus = choose_num_cpus(
         environment, find_option(options, "--cpus-per-task", "-c")
     )
-    replay_bytes = 0 if args.no_check else check(environment)
+    replay_bytes = 0 if args.no_check else check(environment, params, config)
     name = environment.get("SAC_EXP_NAME") or folders[0].name
     command = make_command(args.variables_path, name, num_cpus, replay_bytes, options)
     say(shlex.join(command))

@@ -14,15 +14,14 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tfagents_system.errors import UserError
 from tfagents_system.experiment.directory import REPOSITORY, Experiment
 from tfagents_system.launcher.console import say
+from tfagents_system.launcher.slurm_job import scontrol
 
 # How long after its end a step is started again.
 RETRY_SECS = 30.0
 # From the signal until a step has stopped its workers, which have nothing to save.
 STOP_SECS = 15.0
-ANSWER_SECS = 30.0
 
 
 class WorkerNodes:
@@ -57,16 +56,7 @@ class WorkerNodes:
         if int(environment.get("SLURM_JOB_NUM_NODES", "1")) < 2:
             return cls(experiment, [], environment)
         nodes = environment["SLURM_JOB_NODELIST"]
-        try:
-            names = subprocess.run(
-                ["scontrol", "show", "hostnames", nodes],
-                capture_output=True,
-                text=True,
-                check=True,
-                timeout=ANSWER_SECS,
-            ).stdout.split()
-        except (OSError, subprocess.SubprocessError) as error:
-            raise UserError(f"scontrol show hostnames {nodes}: {error}") from error
+        names = scontrol("show", "hostnames", nodes).split()
         own = environment.get("SLURMD_NODENAME")
         return cls(experiment, [name for name in names if name != own], environment)
 

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Mapping
 
 from tfagents_system.errors import UserError
-from tfagents_system.experiment import identity
+from tfagents_system.experiment import identity, status_file
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.identity import Mode
 from tfagents_system.experiment.run_file import Run
@@ -28,7 +28,7 @@ from tfagents_system.host.process_tree import adopt_orphans
 from tfagents_system.launcher import begin_run, cpu_plan, topology, variables_file
 from tfagents_system.launcher.console import say
 from tfagents_system.launcher.run_locks import RunLocks, exclusive_run
-from tfagents_system.launcher.signals import StopRequested, shield_from_stop
+from tfagents_system.launcher.signals import shield_from_stop
 from tfagents_system.launcher.stop import stop
 from tfagents_system.launcher.watch import watch_until_done
 
@@ -39,6 +39,8 @@ LOG_PERIOD_SECS = 30.0
 ANSWER_SECS = 3.0
 # A training may be away for a while: requeued, for example, or resumed by hand.
 AWAY_SECS = 3600.0
+# A worker that has not written its status for so long is dead.
+SILENT_SECS = 30.0
 
 
 class Training:
@@ -160,6 +162,25 @@ def machine_directory(
     return machine
 
 
+def _check_is_free(machine: Experiment) -> None:
+    """Checks that no other machine has the number of this one.
+
+    Raises:
+      UserError: One has, and its workers live.
+    """
+    try:
+        run = Run.load(machine)
+    except UserError:  # Nobody had it yet.
+        return
+    launcher = status_file.read_status(machine, LAUNCHER, Status)
+    last = max(status_file.written_at(machine, name) for name in run.names)
+    is_live = launcher.phase is not Phase.STOPPED and time.time() - last < SILENT_SECS
+    if run.is_elsewhere and is_live:
+        raise UserError(
+            f"{machine.root} is in use on {run.host}; set SAC_MACHINE to another number"
+        )
+
+
 def launch_workers(experiment: Experiment, variables: Mapping[str, str]) -> int:
     """Runs workers of a training until it is complete or they are stopped.
 
@@ -175,12 +196,12 @@ def launch_workers(experiment: Experiment, variables: Mapping[str, str]) -> int:
       StopRequested: By a signal; nothing is left.
     """
     local = machine_directory(experiment, variables)
+    _check_is_free(local)
     adopt_orphans()
     training = Training(experiment)
     own_id = uuid.uuid4().hex
     with exclusive_run(local) as locks:
         identity.claim(local, Mode.MANY_PROCESSES)
-        local.done.unlink(missing_ok=True)
         run = RunProcesses(local, locks.lock, own_id)
         status = StatusWriter(local, LAUNCHER, Status)
         try:
@@ -189,8 +210,11 @@ def launch_workers(experiment: Experiment, variables: Mapping[str, str]) -> int:
                 if _work(experiment, local, training, variables, locks, run, own_id):
                     break
                 say("The training was launched again; its workers are started again.")
+                stop(local, run)
         finally:
             shield_from_stop()
+            say("Stopping the workers ...")
+            status.enter(Phase.STOPPING)
             stop(local, run)
             status.enter(Phase.STOPPED)
     say(f"Training is complete: {experiment.root}")
@@ -213,6 +237,7 @@ def _work(
     """
     head = training.run
     assert head is not None
+    local.done.unlink(missing_ok=True)  # Of a run before; it has been made longer.
     for name in ("params", "config", "specs"):
         files.copy(getattr(experiment, name), getattr(local, name))
     cpus = cpu_plan.allowed_cpus()
@@ -236,17 +261,11 @@ def _work(
     say(f"Workers for {experiment.root}; stop with Ctrl-C.")
 
     def is_over() -> bool:
-        if training.is_complete and not local.done.exists():
+        if not training.is_complete:
+            return training.has_another_run()
+        if not local.done.exists():
             files.copy(experiment.done, local.done)
-        return training.has_another_run()
+        return False
 
     names = [service.name for service in planned]
-    try:
-        is_complete = watch_until_done(local, names, environment, locks, run, is_over)
-    except StopRequested:
-        shield_from_stop()
-        say("Stopping the workers ...")
-        raise
-    finally:
-        stop(local, run)
-    return is_complete
+    return watch_until_done(local, names, environment, locks, run, is_over)
