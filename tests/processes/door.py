@@ -51,6 +51,18 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
 
+def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a process from a folder to its end."""
+    return subprocess.run(
+        [*DOOR, *arguments],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @contextlib.contextmanager
 def started(
     folder: Path, name: str, *arguments: str

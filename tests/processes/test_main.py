@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,31 +14,11 @@ import pytest
 
 from tests.conftest import WriteFiles
 from tests.end_to_end.harness import wait_for
-from tests.processes.door import DOOR, begin_run, environment, started
+from tests.processes.door import DOOR, begin_run, call, environment, started
 from tfagents_system.experiment import status_file
 from tfagents_system.experiment.status_file import Awaited, Phase
 from tfagents_system.experiment.stopping import STOP_SIGNAL
 from tfagents_system.processes.startup import PROCESSES
-
-# The flags of each process.
-FLAGS = {
-    "replay_server": {"--exp_dir"},
-    "learner": {"--exp_dir"},
-    "collect_worker": {"--exp_dir", "--worker"},
-    "prepare": {"--exp_dir", "--params", "--config"},
-}
-
-
-def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Calls the door from a folder."""
-    return subprocess.run(
-        [*DOOR, *arguments],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize("arguments", [[], ["teacher"], ["--exp_dir=x"]])
@@ -64,39 +43,6 @@ def test_help_of_the_door_lists_the_processes(flag: str, tmp_path: Path) -> None
     assert result.stderr == ""
     for name in PROCESSES:
         assert name in result.stdout
-
-
-def test_help_of_a_process_lists_its_flags_and_nothing_else_happens(
-    tmp_path: Path,
-) -> None:
-    with ThreadPoolExecutor() as pool:
-        results = pool.map(lambda name: call(tmp_path, name, "--help"), FLAGS)
-    for flags, result in zip(FLAGS.values(), results):
-        assert result.stderr == ""
-        words = set(result.stdout.replace(":", " ").split())
-        assert words & set().union(*FLAGS.values()) == flags
-    assert FLAGS.keys() == PROCESSES.keys()
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("arguments", "named"),
-    [
-        (["learner", "--exp_dir=.", "--speed=2"], "speed"),
-        (["learner", "--exp_dir=.", "speed"], "speed"),
-        (["prepare", "--exp_dir=.", "--params=x"], "--config"),
-        (["collect_worker", "--exp_dir=."], "--worker"),
-        (["collect_worker", "--exp_dir=.", "--worker=-1"], "--worker"),
-    ],
-)
-def test_a_wrong_or_missing_flag_is_named(
-    arguments: list[str], named: str, tmp_path: Path
-) -> None:
-    result = call(tmp_path, *arguments)
-    assert result.returncode != 0
-    assert result.stdout == ""
-    assert named in result.stderr
-    assert "Traceback" not in result.stderr
 
 
 def test_the_exit_code_is_that_of_the_process_and_a_failure_is_recorded(

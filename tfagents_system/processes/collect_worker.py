@@ -44,10 +44,6 @@ from tfagents_system.settings.curriculum import Curriculum
 from tfagents_system.settings.hyperparameters import Hyperparameters
 from tfagents_system.train_params_base import TrainParamsBase
 
-WORKER = flags.DEFINE_integer(
-    "worker", None, "Number of the worker, from 0.", required=True, lower_bound=0
-)
-
 
 class TrainingDone(Exception):
     """Raised out of a wait for the replay server when training is complete."""
@@ -280,7 +276,7 @@ def make_worker(
 
 def main() -> int:
     """Works until training is complete, then waits to be stopped."""
-    worker = WORKER.value
+    worker = int(flags.FLAGS.worker)
     name = services.worker_name(worker)
     experiment = startup.open_experiment()
     status = StatusWriter(experiment, name, CollectWorkerStatus)

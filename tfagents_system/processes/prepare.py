@@ -30,17 +30,6 @@ from tfagents_system.settings import params_file
 from tfagents_system.settings.hyperparameters import Hyperparameters
 from tfagents_system.train_params_base import TrainParamsBase
 
-PARAMS = flags.DEFINE_string("params", None, "The params file.", required=True)
-CONFIG = flags.DEFINE_string("config", None, "The JSON.", required=True)
-TRAIN_PARAMS = flags.DEFINE_string(
-    "train_params", "{}", "train_params that win over those of the JSON, as JSON."
-)
-# The launcher looks for it: the user's code may end the process with code 0. Not a
-# file, for the disk may be full.
-RESULT_FD = flags.DEFINE_integer(
-    "result_fd", None, "Where to write the bytes of the full replay: a descriptor."
-)
-
 
 def prepare(
     experiment: Experiment,
@@ -130,11 +119,11 @@ def _describe(params: Hyperparameters, specs: Specs, codec: rows.RowCodec) -> in
 def main() -> int:
     """Runs from the command line."""
     experiment = startup.open_experiment()
-    train_params = json.loads(TRAIN_PARAMS.value)
+    train_params = json.loads(flags.FLAGS.train_params)
     replay_bytes = prepare(
-        experiment, Path(PARAMS.value), Path(CONFIG.value), train_params
+        experiment, Path(flags.FLAGS.params), Path(flags.FLAGS.config), train_params
     )
-    if RESULT_FD.value is not None:
-        with os.fdopen(RESULT_FD.value, "w") as result:
+    if flags.FLAGS.result_fd is not None:
+        with os.fdopen(flags.FLAGS.result_fd, "w") as result:
             result.write(str(replay_bytes))
     return 0

@@ -21,10 +21,6 @@ from tfagents_system.host import process_tree, threads
 from tfagents_system.host.headless import render_without_screen
 from tfagents_system.host.quiet import quiet_imports
 
-_EXP_DIR = flags.DEFINE_string(
-    "exp_dir", None, "The experiment directory.", required=True
-)
-
 #: Set by `STOP_SIGNAL`, in a process that has something to save.
 STOP = threading.Event()
 
@@ -80,7 +76,7 @@ def prepare_process(name: str) -> None:
 def open_experiment() -> Experiment:
     """Returns the experiment that --exp_dir names."""
     # Absolute, because an environment may change the working directory.
-    return Experiment(Path(_EXP_DIR.value).absolute())
+    return Experiment(Path(flags.FLAGS.exp_dir).absolute())
 
 
 def _on_stop(signum: int, frame: FrameType | None) -> None:
