@@ -9,6 +9,60 @@ import tensorflow as tf
 
 from tfagents_system.algorithm import sac
 from tfagents_system.dataflow.rows import RowCodec
+from tfagents_system.learning.build import build_agent
+from tfagents_system.settings.hyperparameters import Execution
+
+
+class LentAgent:
+    """An agent, and all of its variables as they were in the beginning."""
+
+    def __init__(self, agent: Any) -> None:
+        """Remembers the variables, those of the optimizers too."""
+        agent.create_optimizer_variables()
+        # TF-Agents takes a gradient step op by op where nobody compiles it.
+        agent._train_fn = tf.function(agent._train, autograph=False)
+        self.agent = agent
+        parts = tf.train.TrackableView(agent).descendants()
+        variables = [part for part in parts if isinstance(part, tf.Variable)]
+        for update in agent._updates():
+            variables += update.optimizer.variables()
+        self._initial = [(variable, variable.numpy()) for variable in variables]
+
+    def reset(self) -> None:
+        """Makes it the untrained agent again."""
+        for variable, value in self._initial:
+            variable.assign(value)
+
+
+# Agents that no test has at the moment, by their settings.
+_IDLE_AGENTS: dict[str, list[LentAgent]] = {}
+
+
+class Lender:
+    """Lends agents to a test; to compile the code of another takes seconds."""
+
+    def __init__(self) -> None:
+        """Has lent none."""
+        self._lent: list[tuple[str, LentAgent]] = []
+
+    def __call__(
+        self, params: Any, specs: Any, execution: Execution | None = None
+    ) -> Any:
+        """Returns an untrained agent, as `build_agent` does; each time another one."""
+        params.execution = execution or Execution()
+        key = repr((sorted(vars(params).items()), specs))
+        idle = _IDLE_AGENTS.setdefault(key, [])
+        lent = idle.pop() if idle else None
+        if lent is None:
+            lent = LentAgent(build_agent(params, specs, params.execution))
+        lent.reset()
+        self._lent.append((key, lent))
+        return lent.agent
+
+    def take_back(self) -> None:
+        """Ends the test's use of all that it has."""
+        for key, lent in self._lent:
+            _IDLE_AGENTS[key].append(lent)
 
 
 def trained_variables(agent: Any) -> list[tf.Variable]:

@@ -190,6 +190,19 @@ def pendulum(load: Callable[..., Any]) -> Iterator[tuple[Any, Any, Any]]:
     env.close()
 
 
+LendAgent = Callable[..., Any]
+
+
+@pytest.fixture
+def lend_agent() -> Iterator[LendAgent]:
+    """Yields what builds agents: `lend_agent(params, specs, execution)`."""
+    from tests.agents import Lender
+
+    lender = Lender()
+    yield lender
+    lender.take_back()
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """Yields a SLURM cluster of one node with two CPUs, as long as the tests run."""

@@ -22,7 +22,7 @@ TESTED_ELSEWHERE = {
     "errors.py": "end_to_end/test_bad_input.py",
     "experiment/stopping.py": "end_to_end/test_training.py",
     "launcher/detach.py": "end_to_end/test_launcher.py",
-    "minitaur_params.py": "end_to_end/test_environments.py",
+    "minitaur_params.py": "slurm/test_training.py",
     "processes/__main__.py": "processes/test_main.py",
     "train.py": "end_to_end/test_one_process.py",
     "train_params_base.py": "settings/test_params_file.py",

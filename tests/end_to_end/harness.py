@@ -16,7 +16,7 @@ import psutil
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tests.conftest import NO_PROXY, REPOSITORY
+from tests.conftest import NO_PROXY, PENDULUM_PARAMS, REPOSITORY
 from tfagents_system.experiment import run_lock, status_file
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.services import LEARNER, REPLAY_SERVER, worker_name
@@ -28,7 +28,18 @@ from tfagents_system.experiment.status_file import (
 )
 from tfagents_system.launcher import daemontools, stop
 
-# A training of short episodes that goes on until it is stopped.
+# A training that goes on until it is stopped, and leaves the CPUs to others.
+ENDLESS_PARAMS = """
+import gym, time
+
+
+class Paced(gym.Wrapper):
+    def step(self, action):
+        time.sleep(0.005)
+        return super().step(action)
+""" + PENDULUM_PARAMS.replace(
+    '"Pendulum-v1"', '"Pendulum-v1", gym_env_wrappers=[Paced]'
+)
 ENDLESS = {
     "num_iter": 100_000,
     "n_buffer_init_episodes": 2,

@@ -28,7 +28,7 @@ from tfagents_system.experiment.status_writer import StatusWriter
 
 # An environment with a parameter that it writes down whenever it is set.
 PARAMS = """
-import gym, json, os, pathlib
+import gym, json, os, pathlib, time
 from gym.envs.classic_control import PendulumEnv
 from tf_agents.environments import suite_gym
 from tfagents_system.train_params_base import TrainParamsBase
@@ -38,6 +38,10 @@ class Recording(PendulumEnv):
     def __init__(self, record):
         super().__init__()
         self.record = record
+
+    def step(self, action):
+        time.sleep(0.005)  # Leaves the CPUs to what is waited for.
+        return super().step(action)
 
     def set_state(self, state):
         if "SLURM_PROCID" in os.environ:  # Not in the prepare step.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PENDULUM_PARAMS, REPOSITORY
-from tests.end_to_end.harness import ENDLESS, Run, wait_for
+from tests.conftest import REPOSITORY
+from tests.end_to_end.harness import ENDLESS, ENDLESS_PARAMS, Run, wait_for
 from tests.networks import ADDRESS, linked_networks
 from tfagents_system.experiment import run_lock
 from tfagents_system.experiment.run_file import Run as RunFile
@@ -80,7 +80,7 @@ class Machine:
 def test_workers_of_another_machine_join_leave_and_find_the_training_again(
     tmp_path: Path,
 ) -> None:
-    run = Run(tmp_path, PENDULUM_PARAMS, horizon=50, train_params=ENDLESS)
+    run = Run(tmp_path, ENDLESS_PARAMS, horizon=50, train_params=ENDLESS)
     run.environment["SAC_REVERB_HOST"] = ADDRESS
     with linked_networks() as (here, there):
         run.before = here

@@ -172,8 +172,7 @@ def test_what_slurm_has_requeued_is_said_with_the_reason(job: Job) -> None:
     job.cluster.call("scontrol", "requeue", job.id)
     job.wait_for_restart(2, "preempted or requeued")
 
-    down = ["nodename=node0", "state=down", "reason=test"]
-    job.cluster.call("scontrol", "update", *down)
+    job.cluster.lose_node()
     job.wait_for_restart(3, "preempted or requeued")
 
 

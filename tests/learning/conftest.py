@@ -7,17 +7,24 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import LendAgent
 from tests.experiments import make_experiment
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.experiment.directory import Experiment
-from tfagents_system.learning import build
+from tfagents_system.learning import policy_export
+
+
+@pytest.fixture
+def without_saved_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets no save export the policies as SavedModels, which takes seconds."""
+    monkeypatch.setattr(policy_export.PolicyExporter, "has_saved_models", True)
 
 
 @pytest.fixture
 def begun(
-    pendulum: tuple[Any, Any, Any], tmp_path: Path
+    pendulum: tuple[Any, Any, Any], lend_agent: LendAgent, tmp_path: Path
 ) -> tuple[Experiment, RowCodec, Any]:
     """Returns an experiment without checkpoints, its codec and an untrained agent."""
     params, _, specs = pendulum
-    agent = build.build_agent(params, specs)
+    agent = lend_agent(params, specs)
     return make_experiment(tmp_path), RowCodec(specs), agent

@@ -12,18 +12,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.conftest import LendAgent
 from tests.learning.helpers import Feed
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.errors import UserError
-from tfagents_system.learning.build import build_agent
 from tfagents_system.learning.gradient_steps import GradientSteps
 
 
 @pytest.fixture
-def learning(pendulum: tuple[Any, Any, Any]) -> Iterator[tuple[Any, Feed, Any]]:
+def learning(
+    pendulum: tuple[Any, Any, Any], lend_agent: LendAgent
+) -> Iterator[tuple[Any, Feed, Any]]:
     """Yields an agent, its feed and its gradient steps."""
     params, _, specs = pendulum
-    agent = build_agent(params, specs)
+    agent = lend_agent(params, specs)
     codec = RowCodec(specs)
     feed = Feed(codec)
     yield agent, feed, GradientSteps(agent, codec, feed.dataset)

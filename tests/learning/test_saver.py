@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.conftest import LendAgent
 from tests.experiments import make_experiment
 from tests.learning.helpers import make_batch, serve, write_rows
 from tests.small_disk import filled, small_disk
@@ -27,7 +28,6 @@ from tfagents_system.experiment import generations
 from tfagents_system.experiment.status_file import LearnerStatus, read_learner
 from tfagents_system.experiment.status_writer import StatusWriter
 from tfagents_system.learning import checkpoint, policy_export
-from tfagents_system.learning.build import build_agent
 from tfagents_system.learning.saver import Saver
 
 NUM_POLICY_CHECKPOINTS = 2
@@ -38,12 +38,12 @@ PACING = Pacing(capacity=10_000, min_size=1, samples_per_insert=1.0, slack_sampl
 class Saving:
     """An agent, its saver, and the replay server that holds the other half."""
 
-    def __init__(self, folder: Path, port: int, params: Any, specs: Any) -> None:
+    def __init__(self, folder: Path, port: int, agent: Any, specs: Any) -> None:
         self.experiment = make_experiment(folder)
         self.codec = RowCodec(specs)
         self.port = port
         self.server = serve(self.experiment, self.codec, port, PACING)
-        self.agent = build_agent(params, specs)
+        self.agent = agent
         self.status = StatusWriter(self.experiment, "learner", LearnerStatus)
         self.saver = Saver(
             self.experiment,
@@ -81,11 +81,15 @@ class Saving:
 
 @pytest.fixture
 def saving(
-    pendulum: tuple[Any, Any, Any], free_port: int, tmp_path: Path
+    without_saved_models: None,
+    pendulum: tuple[Any, Any, Any],
+    lend_agent: LendAgent,
+    free_port: int,
+    tmp_path: Path,
 ) -> Iterator[Saving]:
     """Yields an agent that was trained for a step, saved."""
     params, _, specs = pendulum
-    saving = Saving(tmp_path, free_port, params, specs)
+    saving = Saving(tmp_path, free_port, lend_agent(params, specs), specs)
     saving.train()
     saving.saver.save().result(60)
     yield saving
@@ -210,13 +214,16 @@ def test_a_disk_that_is_full_only_for_the_replay_costs_one_checkpoint(
 
 @pytest.fixture
 def on_small_disk(
-    pendulum: tuple[Any, Any, Any], free_port: int, tmp_path: Path
+    pendulum: tuple[Any, Any, Any],
+    lend_agent: LendAgent,
+    free_port: int,
+    tmp_path: Path,
 ) -> Iterator[Saving]:
     """Yields what `saving` does, on a disk of 8 MB."""
     params, _, specs = pendulum
     (folder := tmp_path / "disk").mkdir()
     with small_disk(folder, 8) as disk:
-        saving = Saving(disk, free_port, params, specs)
+        saving = Saving(disk, free_port, lend_agent(params, specs), specs)
         saving.train()
         saving.saver.save().result(60)
         yield saving
@@ -293,7 +300,23 @@ def test_an_unexpected_error_of_the_thread_is_raised_by_the_next_save(
         saving.saver.save()
 
 
-def test_saved_models_are_exported(saving: Saving) -> None:
+def test_the_first_save_exports_saved_models_and_the_next_one_does_not(
+    on_small_disk: Saving,
+) -> None:
+    saving = on_small_disk
+
+    def written_at() -> list[int]:
+        names = ("greedy_policy", "collect_policy")
+        paths = [saving.experiment.policies / n / "saved_model.pb" for n in names]
+        return [path.stat().st_mtime_ns for path in paths]
+
+    first = written_at()
+    saving.train()
+    saving.saver.save().result(60)
+    assert written_at() == first
+    # At the end of training.
     saving.saver.export_saved_models()
-    for name in ("greedy_policy", "collect_policy"):
-        assert (saving.experiment.policies / name / "saved_model.pb").is_file()
+    last = written_at()
+    assert all(new > old for new, old in zip(last, first))
+    saving.saver.export_saved_models()
+    assert written_at() == last

@@ -13,6 +13,7 @@ import pytest
 import reverb
 import tensorflow as tf
 
+from tests.conftest import LendAgent
 from tests.end_to_end.harness import read_scalars
 from tests.experiments import make_experiment
 from tests.learning.helpers import Feed, read_policy, serve
@@ -26,7 +27,6 @@ from tfagents_system.experiment.status_file import LearnerStatus
 from tfagents_system.experiment.status_writer import StatusWriter
 from tfagents_system.experiment.summaries import ScalarWriter
 from tfagents_system.learning import policy_export, training_loop
-from tfagents_system.learning.build import build_agent
 from tfagents_system.learning.gradient_steps import GradientSteps
 from tfagents_system.learning.saver import Saver
 from tfagents_system.learning.training_log import Counts, TrainingLog
@@ -47,12 +47,14 @@ class RememberingSaver(Saver):
 class Training:
     """A loop, the parts that it drives, and the replay server that they talk to."""
 
-    def __init__(self, folder: Path, port: int, params: Any, specs: Any) -> None:
+    def __init__(
+        self, folder: Path, port: int, agent: Any, params: Any, specs: Any
+    ) -> None:
         self.experiment = make_experiment(folder)
         codec = RowCodec(specs)
         self.server = serve(self.experiment, codec, port)
         self.client: reverb.Client = replay.connect(port)
-        self.agent = build_agent(params, specs)
+        self.agent = agent
         self.feed = Feed(codec)
         status = StatusWriter(self.experiment, "learner", LearnerStatus)
         self.saver = RememberingSaver(
@@ -79,13 +81,17 @@ class Training:
 
 @pytest.fixture
 def training(
-    pendulum: tuple[Any, Any, Any], free_port: int, tmp_path: Path
+    without_saved_models: None,
+    pendulum: tuple[Any, Any, Any],
+    lend_agent: LendAgent,
+    free_port: int,
+    tmp_path: Path,
 ) -> Iterator[Training]:
     """Yields a training of three iterations of ten gradient steps."""
     params, _, specs = pendulum
     params.num_steps_per_iter, params.num_iter = 10, 3
     params.checkpoint_period_itrs, params.log_period_itrs = 1, 2
-    training = Training(tmp_path, free_port, params, specs)
+    training = Training(tmp_path, free_port, lend_agent(params, specs), params, specs)
     yield training
     training.feed.end()
     training.server.stop()
@@ -120,7 +126,6 @@ def test_it_ends_when_training_is_complete(
     assert published == [4, 8, 10, 14, 18, 20, 24, 28, 30]
     # The last checkpoint follows the end of training: the caller waits for it.
     assert training.wait_until_saved() == [20, 10]
-    assert (training.experiment.policies / "greedy_policy").is_dir()
     scalars = read_scalars(training.experiment.train_summaries("learner"))
     assert [step for step, _ in scalars["Losses/critic_loss"]] == [20]
     assert scalars["Metrics_vs_env_step/replay_size"] == [(300, 200.0)]

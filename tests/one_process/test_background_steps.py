@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.conftest import LendAgent
 from tfagents_system.acting.numpy_actor import NumpyActor, NumpyPolicy
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.errors import UserError
-from tfagents_system.learning.build import build_agent
 from tfagents_system.learning.gradient_steps import GradientSteps
 from tfagents_system.one_process.background_steps import BackgroundSteps
 from tfagents_system.settings.hyperparameters import Execution
@@ -32,10 +32,12 @@ class Actor(NumpyPolicy):
 
 
 @pytest.fixture
-def background(pendulum: tuple[Any, Any, Any]) -> Iterator[tuple[Any, BackgroundSteps]]:
+def background(
+    pendulum: tuple[Any, Any, Any], lend_agent: LendAgent
+) -> Iterator[tuple[Any, BackgroundSteps]]:
     """Yields an agent and its steps in the background, in batches of 8."""
     params, _, specs = pendulum
-    agent = seeded_agent(params, specs)
+    agent = seeded_agent(lend_agent, params, specs)
     num_threads = threading.active_count()
     steps = BackgroundSteps(agent, RowCodec(specs), 8, Actor(agent))
     yield agent, steps
@@ -44,10 +46,10 @@ def background(pendulum: tuple[Any, Any, Any]) -> Iterator[tuple[Any, Background
     assert threading.active_count() == num_threads
 
 
-def seeded_agent(params: Any, specs: Any) -> Any:
+def seeded_agent(lend_agent: LendAgent, params: Any, specs: Any) -> Any:
     """Builds an agent whose weights and noise are the same each time."""
     tf.keras.utils.set_random_seed(0)
-    agent = build_agent(params, specs, Execution(noise_seed=0))
+    agent = lend_agent(params, specs, Execution(noise_seed=0))
     tf.random.set_seed(None)
     return agent
 
@@ -62,11 +64,13 @@ def make_batch(specs: Any, seed: int) -> list[Any]:
 
 
 def test_steps_in_the_background_are_those_in_the_foreground(
-    pendulum: tuple[Any, Any, Any], background: tuple[Any, Any]
+    pendulum: tuple[Any, Any, Any],
+    lend_agent: LendAgent,
+    background: tuple[Any, Any],
 ) -> None:
     params, _, specs = pendulum
     batches = [make_batch(specs, seed) for seed in range(12)]
-    agent = seeded_agent(params, specs)
+    agent = seeded_agent(lend_agent, params, specs)
     steps = GradientSteps(agent, RowCodec(specs))
     actor = Actor(agent)
     assert actor.weights is not None
@@ -112,10 +116,11 @@ def test_steps_in_the_background_can_be_left(
 
 
 def test_a_policy_that_normalizes_gets_each_step_at_once(
-    load: Callable[..., Any], pendulum: tuple[Any, Any, Any]
+    load: Callable[..., Any], pendulum: tuple[Any, Any, Any], lend_agent: LendAgent
 ) -> None:
     specs = pendulum[2]
-    agent = seeded_agent(load(train_params={"normalize_observations": True}), specs)
+    params = load(train_params={"normalize_observations": True})
+    agent = seeded_agent(lend_agent, params, specs)
     policy = Actor(agent)
     observation = np.ones(specs.observation.shape, np.float32)
     steps = BackgroundSteps(agent, RowCodec(specs), 8, policy)

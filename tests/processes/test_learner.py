@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import WriteFiles
+from tests.conftest import LendAgent, WriteFiles
 from tests.end_to_end.harness import wait_for
 from tests.experiments import make_experiment
 from tests.learning.helpers import (
@@ -46,7 +46,7 @@ MIN_ROWS = 16
 class Reporting:
     """A learner's parts, and the replay server that they talk to."""
 
-    def __init__(self, port: int, folder: Path, params: Any, specs: Any) -> None:
+    def __init__(self, port: int, folder: Path, agent: Any, params: Any, specs: Any):
         self.experiment = make_experiment(folder)
         self.status = StatusWriter(self.experiment, "learner", LearnerStatus)
         with self.status.edit() as status:
@@ -55,7 +55,7 @@ class Reporting:
         self.port = port
         self.server = serve(self.experiment, self.codec, port)
         self.client = replay.connect(port)
-        self.agent = build_agent(params, specs)
+        self.agent = agent
         self.publisher = variables.PolicyPublisher(self.agent, self.client, "7ab0")
         self.reporter = Reporter(
             self.experiment, params, self.client, self.publisher, self.status
@@ -97,14 +97,17 @@ class Reporting:
 
 @pytest.fixture
 def reporting(
-    pendulum: tuple[Any, Any, Any], free_port: int, tmp_path: Path
+    pendulum: tuple[Any, Any, Any],
+    lend_agent: LendAgent,
+    free_port: int,
+    tmp_path: Path,
 ) -> Iterator[Reporting]:
     """Yields the parts of a learner whose training is 3 iterations of 10 steps."""
     params, _, specs = pendulum
     params.num_steps_per_iter, params.num_iter = 10, 3
     params.n_buffer_init_episodes = 1
     params.env_config["horizon"] = MIN_ROWS
-    reporting = Reporting(free_port, tmp_path, params, specs)
+    reporting = Reporting(free_port, tmp_path, lend_agent(params, specs), params, specs)
     yield reporting
     reporting.server.stop()
 
@@ -183,6 +186,7 @@ def test_status_is_not_behind_a_checkpoint_completed_during_a_wait(
 
 def test_what_was_learned_is_saved_once_the_disk_has_room(
     pendulum: tuple[Any, Any, Any],
+    lend_agent: LendAgent,
     free_port: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -192,7 +196,7 @@ def test_what_was_learned_is_saved_once_the_disk_has_room(
     params.num_steps_per_iter, params.num_iter = 10, 3
     (folder := tmp_path / "disk").mkdir()
     with small_disk(folder, 8) as disk:
-        reporting = Reporting(free_port, disk, params, specs)
+        reporting = Reporting(free_port, disk, lend_agent(params, specs), params, specs)
         experiment, status = reporting.experiment, reporting.status.value
         reporting.agent.train(make_batch(reporting.codec, seed=0))
         reporting.agent.train_step_counter.assign(30)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import WriteFiles
+from tests.conftest import LendAgent, WriteFiles
 from tests.end_to_end.harness import wait_for
 from tests.learning.helpers import make_batch, make_row, write_rows
 from tests.processes.door import begin_run, started, unpack_written_before
@@ -24,7 +24,6 @@ from tfagents_system.experiment.status_file import Phase
 from tfagents_system.experiment.stopping import STOP_SIGNAL
 from tfagents_system.learning import checkpoint
 from tfagents_system.learning.agent_state import AgentWriter
-from tfagents_system.learning.build import build_agent
 
 
 def wait_until_serving(experiment: Experiment) -> None:
@@ -111,13 +110,14 @@ def test_a_taken_port_is_one_line(
 def test_a_checkpoint_that_it_does_not_get_on_with_is_given_up(
     write_files: WriteFiles,
     pendulum: tuple[Any, Any, Any],
+    lend_agent: LendAgent,
     free_port: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     params, _, specs = pendulum
     experiment = begin_run(tmp_path, write_files(), specs, free_port)
-    codec, agent = RowCodec(specs), build_agent(params, specs)
+    codec, agent = RowCodec(specs), lend_agent(params, specs)
     client, line, writer = replay.connect(free_port), Line(1.0), AgentWriter(agent)
     agent.train(make_batch(codec, seed=0))
 

@@ -55,7 +55,6 @@ SelectTypeParameters=CR_Core
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 MpiDefault=none
-ReturnToService=2
 KillWait={kill_wait_secs}
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
@@ -114,6 +113,16 @@ class Cluster:
         text = self.call("scontrol", "show", "job", job_id)
         return dict(re.findall(r"(\w+)=(\S*)", text))
 
+    def lose_node(self) -> None:
+        """Takes node0 down, and gives it back once its jobs are gone."""
+        node = "nodename=node0"
+        self.call("scontrol", "update", node, "state=down", "reason=test")
+        # A socket of each process that watches a step: while it is there, slurmd takes
+        # the job for one that runs.
+        folder = Path(self.environment["SLURM_CONF"]).parent
+        wait_for(lambda: not any(folder.glob("spool_node0/node0_*")), STOP_SECS)
+        self.call("scontrol", "update", node, "state=resume")
+
     def state(self, job_id: str) -> str:
         """Returns the state of a job, e.g. RUNNING."""
         return self.job(job_id)["JobState"]
@@ -130,13 +139,11 @@ def job_processes(folder: Path) -> set[int]:
 
 
 @contextlib.contextmanager
-def running_cluster(
-    cpus: tuple[int, ...] = (2,), *, confines: bool = False
-) -> Iterator[Cluster]:
+def running_cluster(num_nodes: int = 1, *, confines: bool = False) -> Iterator[Cluster]:
     """Starts a cluster; ends its jobs and daemons.
 
     Args:
-      cpus: The CPUs of each of its nodes, node0 and so on; they may not exist.
+      num_nodes: 1: node0 has both CPUs. 2: node0 and node1 have one each.
       confines: Whether jobs are in control groups; see `can_confine`.
 
     Yields:
@@ -148,9 +155,9 @@ def running_cluster(
     daemons: list[subprocess.Popen[bytes]] = []
     cluster = Cluster(folder)
     try:
-        _write_files(folder, cpus, confines)
+        _write_files(folder, num_nodes, confines)
         with (folder / "output").open("wb") as output:
-            for command in _daemons(folder, len(cpus)):
+            for command in _daemons(folder, num_nodes):
                 daemon = subprocess.Popen(
                     command,
                     env=cluster.environment,
@@ -162,7 +169,7 @@ def running_cluster(
                 daemons.append(daemon)
                 if command[0] == "munged":
                     wait_for((folder / "munge" / "socket").exists, START_SECS)
-        wait_for(lambda: _is_idle(cluster, len(cpus)), START_SECS)
+        wait_for(lambda: _is_idle(cluster, num_nodes), START_SECS)
         yield cluster
     finally:
         _end(cluster, folder, daemons)
@@ -185,7 +192,7 @@ def _remove_control_groups() -> None:
         group.rmdir()
 
 
-def _write_files(folder: Path, cpus: tuple[int, ...], confines: bool) -> None:
+def _write_files(folder: Path, num_nodes: int, confines: bool) -> None:
     (folder / "munge").mkdir()
     key = folder / "munge" / "key"
     key.touch(0o600)
@@ -202,12 +209,14 @@ def _write_files(folder: Path, cpus: tuple[int, ...], confines: bool) -> None:
         kill_wait_secs=KILL_WAIT_SECS,
         **(CONTROL_GROUPS if confines else AFFINITY),
     )
-    for index, num_cpus in enumerate(cpus):
+    for index in range(num_nodes):
         (folder / f"spool_node{index}").mkdir()
+        # The others are the other node's: they are reserved.
+        reserved = f"CpuSpecList={1 - index} " if num_nodes > 1 else ""
         config += (
             f"NodeName=node{index} NodeHostname={host} NodeAddr=127.0.0.1 "
-            f"Port={ports.choose_port()} CPUs={num_cpus} Boards=1 SocketsPerBoard=1 "
-            f"CoresPerSocket={num_cpus} ThreadsPerCore=1 State=UNKNOWN\n"
+            f"Port={ports.choose_port()} CPUs=2 Boards=1 SocketsPerBoard=1 "
+            f"CoresPerSocket=2 ThreadsPerCore=1 {reserved}State=UNKNOWN\n"
         )
     (folder / "slurm.conf").write_text(config)
     cgroup_config = "CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import uuid
@@ -11,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PENDULUM_PARAMS, REPOSITORY
-from tests.end_to_end.harness import ENDLESS, Run, wait_for
+from tests.end_to_end.harness import (
+    ENDLESS,
+    ENDLESS_PARAMS,
+    Run,
+    check_trained,
+    evaluate,
+    wait_for,
+)
 from tests.slurm.cluster import (
     Cluster,
     can_confine,
@@ -19,7 +27,7 @@ from tests.slurm.cluster import (
     running_cluster,
 )
 from tests.slurm.submitting import submit, wait_for_state
-from tfagents_system.experiment import snapshots
+from tfagents_system.experiment import run_file, snapshots
 from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.generations import list_generations
 from tfagents_system.experiment.services import LEARNER, worker_name
@@ -30,46 +38,111 @@ pytestmark = pytest.mark.timeout(400)
 
 
 def check_cpus(cluster: Cluster, run: Run, job_id: str) -> None:
-    """Checks that each process runs on CPUs of the job."""
+    """Checks that each process runs on its CPUs of the plan, which are the job's."""
     details = cluster.call("scontrol", "show", "job", "--details", job_id)
     (cpus,) = (w for w in details.split() if w.startswith("CPU_IDs="))
     allotted = set(parse_cpu_list(cpus.partition("=")[2]))
-    for name, pid in run.pids().items():
-        assert os.sched_getaffinity(pid) <= allotted, name
+    pids = run.pids()
+    for service in run_file.Run.load(run.experiment).services:
+        assert os.sched_getaffinity(pids[service.name]) == set(service.cpus)
+        assert set(service.cpus) <= allotted, service
 
 
-def test_a_preempted_training_resumes_and_a_cancelled_one_is_saved(
+class Requeued:
+    """A training as a job that SLURM ends and starts again."""
+
+    def __init__(self, cluster: Cluster, run: Run, folder: Path) -> None:
+        """Submits it, and waits until it trains."""
+        self.cluster, self.run, self.log = cluster, run, folder / "job.log"
+        given = {"SAC_EXP_DIR": str(run.experiment.root)}
+        options = ["--cpus-per-task=2", "--partition=low", f"--output={self.log}"]
+        self.id = submit(cluster, run.variables, *options, **given)
+        run.wait_until_training()
+        run.wait_for_progress()
+
+    def preempt(self) -> None:
+        """Submits a job that is more urgent."""
+        self.cluster.submit("--partition=high", "--exclusive", "--wrap=sleep 1")
+
+    def reach_time_limit(self) -> None:
+        """Sends the signal that SLURM sends some time before the limit."""
+        self.cluster.call("scancel", "--signal=USR1", "--batch", self.id)
+
+    def requeue(self) -> None:
+        """Has SLURM requeue it."""
+        self.cluster.call("scontrol", "requeue", self.id)
+
+    def check_resumes(self, number: int, reason: str) -> None:
+        """Checks that it was saved, and goes on from there without a second warm-up."""
+        run = self.run
+        said = f"restart {number} ({reason})"
+        wait_for(lambda: said in self.log.read_text(), said, 90)
+        (saved, *_) = list_generations(run.experiment)
+        assert saved.train_step == run.train_step > 0
+        restored = f"restored {saved.path}"
+        wait_for(lambda: restored in run.log(LEARNER), "the checkpoint")
+        run.wait_until_training()
+        warm_ups = run.log(worker_name(0)).count(Phase.WARMING_UP.value)
+        assert warm_ups == 1
+        run.wait_for_progress()
+
+
+def test_a_training_resumes_whatever_ends_its_job_and_a_cancelled_one_is_saved(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    run = Run(tmp_path, PENDULUM_PARAMS, horizon=50, train_params=ENDLESS)
-    log = tmp_path / "job.log"
-    given = {"SAC_EXP_DIR": str(run.experiment.root)}
-    options = ["--cpus-per-task=2", "--partition=low", f"--output={log}"]
-    job_id = submit(cluster, run.variables, *options, **given)
-    run.wait_until_training()
-    check_cpus(cluster, run, job_id)
+    run = Run(tmp_path, ENDLESS_PARAMS, horizon=50, train_params=ENDLESS)
+    job = Requeued(cluster, run, tmp_path)
     status = run.call("scripts/status.sh", run.experiment.root).stdout
-    assert f"SLURM job {job_id} on node0\n" in status
-    run.wait_for_progress()
+    assert f"SLURM job {job.id} on node0\n" in status
+    job.preempt()
+    job.check_resumes(1, "preempted or requeued")
+    job.reach_time_limit()
+    job.check_resumes(2, "time limit")
+    job.requeue()
+    job.check_resumes(3, "preempted or requeued")
+    cluster.lose_node()
+    job.check_resumes(4, "preempted or requeued")
 
-    cluster.submit("--partition=high", "--exclusive", "--wrap=sleep 1")
-    wait_for(lambda: "SLURM starts it again" in log.read_text(), "the preemption")
-    (saved, *_) = list_generations(run.experiment)
-    assert saved.train_step == run.train_step > 0
-    wait_for(lambda: "restart 1 (preempted or requeued)" in log.read_text(), "it", 60)
-    wait_for(lambda: "restored " in run.log(LEARNER), "the checkpoint")
-    assert str(saved.path) in run.log(LEARNER).rsplit("restored ", 1)[1]
-    run.wait_until_training()
-    warm_ups = run.log(worker_name(0)).count(Phase.WARMING_UP.value)
-    assert warm_ups == 1
-    run.wait_for_progress()
-
-    cluster.call("scancel", job_id)
-    wait_for_state(cluster, job_id, "CANCELLED")
-    wait_for(lambda: "cancelled; not requeued" in log.read_text(), "the end of it")
+    cluster.call("scancel", job.id)
+    wait_for_state(cluster, job.id, "CANCELLED")
+    wait_for(lambda: "cancelled; not requeued" in job.log.read_text(), "the end of it")
     run.assert_nothing_is_left()
     assert list_generations(run.experiment)[0].train_step == run.train_step
     assert not job_processes(Path(cluster.environment["SLURM_CONF"]).parent)
+
+
+def test_the_minitaur_of_the_example_is_trained_to_its_end(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    config = json.loads((REPOSITORY / "config" / "minitaur.json").read_text())
+    config["horizon"] = 40
+    config["train_params"] = {
+        "num_iter": 12,
+        "num_steps_per_iter": 25,
+        "train_batch_size": 16,
+        "n_buffer_init_episodes": 4,
+        "n_eval_episodes": 1,
+        "eval_period_itrs": 6,
+        "actor_fc_layer_params": [32],
+        "critic_joint_fc_layer_params": [32],
+    }
+    run = Run(tmp_path, "", **config)
+    given = {
+        "SAC_EXP_DIR": str(run.experiment.root),
+        "SAC_CONFIG": str(tmp_path / "old_config.json"),
+    }
+    options = ["--cpus-per-task=2", f"--output={tmp_path}/job.log"]
+    variables = REPOSITORY / "train_minitaur.sh"
+    job_id = submit(cluster, variables, *options, **given)
+    try:
+        run.wait_until_training()
+        check_cpus(cluster, run, job_id)
+        wait_for_state(cluster, job_id, "COMPLETED", "FAILED")
+    finally:
+        print((tmp_path / "job.log").read_text())
+    assert cluster.state(job_id) == "COMPLETED"
+    check_trained(run.experiment, 12 * 25)
+    assert evaluate(run)["length"] <= 40
 
 
 @pytest.fixture

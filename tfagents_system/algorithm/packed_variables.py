@@ -34,9 +34,11 @@ class PackedVariables:
             for variable in variables
         ]
         self.num_bytes = sum(self._num_bytes)
-        self._compiled_read = tf.function(self.pack)
+        self._compiled_read = tf.function(self.pack, autograph=False)
         self._compiled_assign = tf.function(
-            self._assign, input_signature=[tf.TensorSpec((None,), tf.uint8)]
+            self._assign,
+            input_signature=[tf.TensorSpec((None,), tf.uint8)],
+            autograph=False,
         )
 
     def read(self) -> NDArray[np.uint8]:

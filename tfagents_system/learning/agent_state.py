@@ -31,7 +31,9 @@ class AgentWriter:
           agent: The agent. When `write` is first called, its optimizers must have all
             their variables, as they have after a gradient step.
         """
-        self._write = tf.function(tf.train.Checkpoint(agent=agent).write)
+        self._write = tf.function(
+            tf.train.Checkpoint(agent=agent).write, autograph=False
+        )
 
     def write(self, path: Path) -> None:
         """Writes the agent as it is now.

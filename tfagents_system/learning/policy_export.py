@@ -7,13 +7,15 @@ policies/checkpoints/policy_checkpoint_0000500000   variables at a train step
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Callable
 
 import tensorflow as tf
 from tf_agents.agents import tf_agent
-from tf_agents.policies import greedy_policy, policy_saver
+from tf_agents.policies import greedy_policy, policy_saver, tf_policy
 
 from tfagents_system.errors import NotSaved, UserError
 from tfagents_system.experiment import status_file
@@ -29,27 +31,42 @@ class PolicyExporter:
     """Writes the SavedModels and policy checkpoints of one agent."""
 
     def __init__(self, experiment: Experiment, agent: tf_agent.TFAgent) -> None:
-        """Traces the policies.
+        """Traces nothing yet: that takes seconds, and training need not wait for it.
 
         Args:
           experiment: Where to write.
           agent: The agent; its variables are read at each call.
         """
-        self._experiment = experiment
-        self._train_step = agent.train_step_counter
-        self._savers = {
-            GREEDY_POLICY: policy_saver.PolicySaver(
-                greedy_policy.GreedyPolicy(agent.policy), train_step=self._train_step
-            ),
-            "collect_policy": policy_saver.PolicySaver(
-                agent.collect_policy, train_step=self._train_step
-            ),
-        }
+        self._experiment, self._agent = experiment, agent
         self._partial = experiment.policy_checkpoints / ".partial"
-        # Compiled, to one path: TensorFlow loses some memory with each eager write.
-        self._write_checkpoint = tf.function(
-            lambda: self._savers[GREEDY_POLICY].save_checkpoint(str(self._partial))
+        self._train_step_of_models: int | None = None
+
+    @property
+    def has_saved_models(self) -> bool:
+        """Whether this object has written the SavedModels, and that went well."""
+        return self._train_step_of_models is not None
+
+    @functools.cached_property
+    def _greedy_saver(self) -> policy_saver.PolicySaver:
+        return self._make_saver(greedy_policy.GreedyPolicy(self._agent.policy))
+
+    @functools.cached_property
+    def _collect_saver(self) -> policy_saver.PolicySaver:
+        return self._make_saver(self._agent.collect_policy)
+
+    def _make_saver(self, policy: tf_policy.TFPolicy) -> policy_saver.PolicySaver:
+        return policy_saver.PolicySaver(
+            policy, train_step=self._agent.train_step_counter
         )
+
+    @functools.cached_property
+    def _write_checkpoint(self) -> Callable[[], None]:
+        # Compiled, to one path: TensorFlow loses some memory with each eager write.
+        write: Callable[[], None] = tf.function(
+            lambda: self._greedy_saver.save_checkpoint(str(self._partial)),
+            autograph=False,
+        )
+        return write
 
     def export_saved_models(self) -> None:
         """Writes the SavedModels over older ones, whose network may differ.
@@ -57,7 +74,15 @@ class PolicyExporter:
         Raises:
           NotSaved: The disk is full, for example.
         """
-        for name, saver in self._savers.items():
+        train_step = int(self._agent.train_step_counter.numpy())
+        if train_step == self._train_step_of_models:
+            return
+        self._train_step_of_models = None
+        savers = {
+            GREEDY_POLICY: self._greedy_saver,
+            "collect_policy": self._collect_saver,
+        }
+        for name, saver in savers.items():
             path = self._experiment.policies / name
             partial = path.with_name(f".{name}")
             with self._all_or_nothing(partial):
@@ -65,6 +90,7 @@ class PolicyExporter:
                 saver.save(str(partial))
                 shutil.rmtree(path, ignore_errors=True)
                 partial.rename(path)
+        self._train_step_of_models = train_step
 
     def export_checkpoint(self) -> None:
         """Writes the greedy policy's variables at this train step, if not there yet.
@@ -72,7 +98,7 @@ class PolicyExporter:
         Raises:
           NotSaved: The disk is full, for example.
         """
-        train_step = int(self._train_step.numpy())
+        train_step = int(self._agent.train_step_counter.numpy())
         path = self._experiment.policy_checkpoints / (
             f"{CHECKPOINT_PREFIX}{train_step:010d}"
         )

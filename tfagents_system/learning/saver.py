@@ -39,7 +39,7 @@ class Saver:
         status: StatusWriter[LearnerStatus],
         num_policy_checkpoints: int,
     ) -> None:
-        """Traces the policies for export.
+        """Writes nothing yet.
 
         Args:
           experiment: The experiment.
@@ -65,8 +65,8 @@ class Saver:
     def export_saved_models(self) -> None:
         """Writes the SavedModels of the policies; in the thread that trains.
 
-        Where that fails, because the disk is full for example, training goes on; the
-        status says so, and each `save` tries again.
+        Where that fails, because the disk is full for example, the status says so, and
+        each `save` tries again.
 
         Raises:
           NotSaved: They are not written, or not all.
@@ -82,8 +82,9 @@ class Saver:
     def save(self) -> Future[None]:
         """Saves the agent as it is now; in the thread that trains.
 
-        Where that fails, because the disk is full for example, training goes on; the
-        status says so.
+        The first time, the policies are exported as SavedModels, too. Where any of it
+        fails, because the disk is full for example, training goes on; the status says
+        so.
 
         Returns:
           Completed when the joint checkpoint is; `NotSaved` where it is not.
@@ -108,13 +109,17 @@ class Saver:
         policy_export.remove_old_checkpoints(
             self._experiment, self._num_policy_checkpoints
         )
-        if self._models_error is not None:
-            with contextlib.suppress(NotSaved):
+        joint = (
+            _completed()  # It is saved already.
+            if train_step is None
+            else self._thread.submit(self._complete, train_step)
+        )
+        if not self._exporter.has_saved_models:
+            with contextlib.suppress(NotSaved):  # The next save tries again.
                 self.export_saved_models()
-        if train_step is None:  # It is saved already.
+        if train_step is None:
             self._report(None)
-            return _completed()
-        return self._thread.submit(self._complete, train_step)
+        return joint
 
     def _complete(self, train_step: int) -> None:
         """Writes the replay; in the saver's own thread."""

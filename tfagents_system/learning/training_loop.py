@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from tf_agents.agents import tf_agent
 
 from tfagents_system.dataflow.variables import (
     PUBLISH_PERIOD_TRAIN_STEPS,
     PolicyPublisher,
 )
-from tfagents_system.errors import NotSaved
 from tfagents_system.learning.gradient_steps import GradientSteps
 from tfagents_system.learning.saver import Saver
 from tfagents_system.learning.training_log import TrainingLog
@@ -60,8 +57,6 @@ class TrainingLoop:
 
     def run(self) -> None:
         """Runs iterations until training is complete or `stop` is called."""
-        with contextlib.suppress(NotSaved):  # The saver tries again.
-            self._saver.export_saved_models()
         while not self.is_complete and not self._is_stopping:
             self._iterate()
 

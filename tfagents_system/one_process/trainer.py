@@ -115,11 +115,11 @@ class Trainer:
         self._rates = RateMeter()
         self._experiment, self._check_place = experiment, check_place
         self._exporter = policy_export.PolicyExporter(experiment, agent)
-        self._has_saved_models = False
         self._checkpoints = Checkpoints(
             experiment, agent, self.buffer, loop.max_to_keep
         )
         self._saved_iteration, self._place_checked_at = 0, 0.0
+        self._is_at_end = False
 
     @property
     def train_step(self) -> int:
@@ -182,16 +182,14 @@ class Trainer:
         self._saved_iteration = self.iteration
 
     def _export_policy(self) -> None:
-        if not self._has_saved_models:
-            self._exporter.export_saved_models()
-            self._has_saved_models = True
         self._exporter.export_checkpoint()
+        if self._is_at_end or not self._exporter.has_saved_models:
+            self._exporter.export_saved_models()
         policy_export.remove_old_checkpoints(self._experiment, self.loop.max_to_keep)
 
     def run(self) -> None:
         """Trains until all iterations are done or `stop` is set; saves."""
         self._check_place()
-        self._attempt(self._export_policy)
         with contextlib.closing(self.progress):
             while self.iteration < self.loop.iterations and not self.stop.is_set():
                 self.iterate()
@@ -199,7 +197,7 @@ class Trainer:
 
     def _save_the_end(self) -> None:
         """Saves; on a full disk again and again, until it is stopped."""
-        self._has_saved_models = False  # They are of the beginning.
+        self._is_at_end = True  # The SavedModels are of the beginning.
         while not self.save():
             self.stop.clear()
             self.progress.print(
