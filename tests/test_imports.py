@@ -123,6 +123,12 @@ def test_rooms_that_never_import_each_other(room: str, never: set[str]) -> None:
     assert not rooms(OWN_IMPORTS)[room] & never
 
 
+def test_names_for_archived_params_files_stand_alone() -> None:
+    graph = rooms(OWN_IMPORTS)
+    assert graph["utils"] == set()
+    assert not [room for room, imported in graph.items() if "utils" in imported]
+
+
 def test_reverb_is_imported_where_experience_is_moved_and_saved() -> None:
     allowed = {"tfagents_system.learning.checkpoint"}
     allowed |= {"tfagents_system.processes.replay_server"}
