@@ -60,7 +60,7 @@ def make_watchers(
             _check_passed_on(step_trajectory, replay_observer)
         for observer in by_transition:
             observer((time_step, step, next_time_step))
-        if next_time_step.is_last() and by_trajectory:
+        if next_time_step.step_type == ts.StepType.LAST and by_trajectory:
             boundary: Any = trajectory.from_transition(
                 next_time_step, step, ts.restart(next_time_step.observation)
             )

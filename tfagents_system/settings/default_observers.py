@@ -14,6 +14,10 @@ import numpy as np
 
 REPLAY_BUFFER = "replay_buffer"
 
+# TF-Agents' StepType, which this module must not import. Its `is_last()` and the like
+# take as long as many an env step.
+_FIRST, _LAST = 0, 2
+
 # Observers of `Trajectory`, observers of transitions, and metrics, each by name.
 Observers = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
@@ -76,12 +80,12 @@ class EpisodeMean(DefaultObserver):
 
     def __call__(self, trajectory: Any) -> None:
         """Takes an unbatched step; the boundary between episodes is none."""
-        if trajectory.is_boundary():
+        if not _is_step(trajectory):
             return
-        if trajectory.is_first():
+        if trajectory.step_type == _FIRST:
             self._sum = 0.0
         self._sum += self._value_of(trajectory)
-        if trajectory.is_last():
+        if _ends_episode(trajectory):
             self._sums.append(self._sum)
 
     def reset(self) -> None:
@@ -113,7 +117,7 @@ class Count(DefaultObserver):
 
     def __call__(self, trajectory: Any) -> None:
         """Takes an unbatched step, or the boundary between episodes."""
-        self._count += bool(self._counts(trajectory))
+        self._count += self._counts(trajectory)
 
     def reset(self) -> None:
         """Begins again."""
@@ -124,8 +128,16 @@ class Count(DefaultObserver):
         return np.int64(self._count)
 
 
+def _is_step(trajectory: Any) -> bool:
+    return bool(trajectory.step_type != _LAST)
+
+
+def _ends_episode(trajectory: Any) -> bool:
+    return bool(trajectory.next_step_type == _LAST)
+
+
 def _count_steps(name: str) -> Count:
-    return Count(name, lambda trajectory: not trajectory.is_boundary())
+    return Count(name, _is_step)
 
 
 def _episode_means(buffer_size: int) -> dict[str, Any]:
@@ -155,7 +167,7 @@ def of_training(
     metrics = {
         **_episode_means(buffer_size),
         "steps": _count_steps("EnvironmentSteps"),
-        "episodes": Count("NumberOfEpisodes", lambda trajectory: trajectory.is_last()),
+        "episodes": Count("NumberOfEpisodes", _ends_episode),
     }
     return observers, {}, metrics
 

@@ -11,6 +11,7 @@ from tf_agents.drivers import py_driver
 from tf_agents.environments import py_environment
 from tf_agents.metrics import py_metric, py_metrics
 from tf_agents.policies import py_policy
+from tf_agents.trajectories import time_step as ts
 
 
 class SuccessRateMetric(py_metrics.StreamingMetric):
@@ -40,7 +41,7 @@ class SuccessRateMetric(py_metrics.StreamingMetric):
 
     def _batched_call(self, transition: Any) -> None:
         _, _, next_time_step = transition
-        ends = np.ravel(next_time_step.is_last())
+        ends = np.ravel(next_time_step.step_type == ts.StepType.LAST)
         if ends.any():
             successful = np.ravel(next_time_step.observation["aux"]["successful"])
             self.add_to_buffer(successful[ends] == 1)
