@@ -28,7 +28,10 @@ class TrainParamsBase(Hyperparameters, abc.ABC):
       replay_observer: `replay_buffer` of the last call of `train_observers_ctor`.
     """
 
-    replay_observer: ReplayObserver | None = None
+    def __init__(self, env_config: dict[str, Any]) -> None:
+        """As `Hyperparameters`."""
+        super().__init__(env_config)
+        self.replay_observer: ReplayObserver | None = None
 
     @abc.abstractmethod
     def env_ctor(self, seed: int | None = None, *args: Any, **kwargs: Any) -> Any:
