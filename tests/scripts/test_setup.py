@@ -148,7 +148,7 @@ def test_setup_takes_the_activated_conda_environment(tmp_path: Path) -> None:
     )
     (prefix / "bin").mkdir()
     (prefix / "bin/python").symlink_to(sys.executable)
-    setup = run([copy_of_the_project(tmp_path)], CONDA_PREFIX=str(prefix))
+    setup = run([copy_with_tf_agents(tmp_path)], CONDA_PREFIX=str(prefix))
     assert setup.stdout == f"{prefix}/bin/python\n"
     assert setup.returncode == 0
     assert not (tmp_path / "a project/.venv").exists()
@@ -163,7 +163,7 @@ def test_setup_does_not_take_the_archived_conda_environment(tmp_path: Path) -> N
     # It goes on to make .venv, for which there is no Python.
     path = commands_without(tmp_path / "bin", "python.*|pypy.*")
     setup = run(
-        [copy_of_the_project(tmp_path)], CONDA_PREFIX=str(prefix), PATH=str(path)
+        [copy_with_tf_agents(tmp_path)], CONDA_PREFIX=str(prefix), PATH=str(path)
     )
     assert (setup.stdout, setup.returncode) == ("", 1)
     first, second = setup.stderr.splitlines()
@@ -281,6 +281,14 @@ def copy_of_the_project(folder: Path) -> Path:
     for file in ("requirements.lock", "requirements-dev.lock"):
         (project / file).write_text(few)
     return project / "scripts/setup.sh"
+
+
+def copy_with_tf_agents(folder: Path) -> Path:
+    """Does the same, with TF-Agents among what is to be installed."""
+    setup = copy_of_the_project(folder)
+    with (setup.parent.parent / "requirements.lock").open("a") as lock:
+        lock.write(locked_packages("requirements.lock")["tf-agents"])
+    return setup
 
 
 # It installs four packages, twice.
