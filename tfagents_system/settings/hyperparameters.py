@@ -24,6 +24,7 @@ from tfagents_system.settings.checks import (
 )
 
 LEARNING_RATE_SCHEDULE = one_of("constant", "linear", "cosine")
+CRITIC_LOSS = one_of("squared", "log_cosh")
 # The names of tf.keras.activations, which this module must not import.
 ACTIVATION = one_of(
     "elu",
@@ -96,6 +97,8 @@ class Hyperparameters:
     target_entropy: Optional[float] = None
     #: Factor on the rewards in the critic's targets.
     reward_scale_factor: Annotated[float, POSITIVE] = 1.0
+    #: Loss of the critics' errors: "squared", or "log_cosh", linear in large errors.
+    critic_loss: Annotated[str, CRITIC_LOSS] = "squared"
     #: Env steps between the two observations of a transition in the replay (n-step
     #: returns).
     n_step_returns: Annotated[int, POSITIVE] = 1
