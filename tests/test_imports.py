@@ -178,6 +178,7 @@ from tfagents_system.one_process import training
         ["scripts/stop_training.sh"],
         [sys.executable, "scripts/plot_returns.py"],
         [sys.executable, "tfagents_system/run.py"],
+        [sys.executable, "train.py"],
         [sys.executable, "-m", "tfagents_system.train"],
         [sys.executable, "-m", "tfagents_system.launcher.launch"],
         [sys.executable, "-m", "tfagents_system.launcher.status"],
