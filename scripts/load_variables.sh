@@ -20,19 +20,48 @@ load_variables() {
   for name in "${!SAC_@}"; do
     given[$name]=${!name}
   done
-  # Users' files need not be written for -e and -u, and may source their neighbours
-  # relative to the repository, as the archived system's do.
+  # Users' files need not be written for -e and -u, and may source others relative to
+  # the repository, as the archived system's do, or to their own folder.
   set +eu
   set -a
   pushd "$repository" >/dev/null
+  replace_commands
   # shellcheck disable=SC1090
-  source "$file"
+  builtin source "$file"
+  unset -f . source python python3 conda
   popd >/dev/null
   set +a
   set -eu
   for name in "${!given[@]}"; do
     export "$name=${given[$name]}"
   done
+}
+
+# Replaces commands of archived variables files, as functions, by ones that always
+# work. $file is the variables file.
+# shellcheck disable=SC1090,SC2329 # It calls them.
+replace_commands() {
+  source() {
+    local sourced=$1
+    [[ -f $sourced ]] || sourced=$(dirname "$file")/$1
+    if [[ ! -f $sourced ]]; then
+      echo "error: $file sources $1, which is neither in $PWD nor beside it" >&2
+      exit 2
+    fi
+    builtin source "$(realpath "$sourced")" "${@:2}"
+  }
+  .() { source "$@"; }
+  # The launcher finds a free port itself, whether or not there is a portpicker.
+  python() {
+    if [[ "${1:-} ${2:-}" == "-m portpicker" ]]; then echo auto; else command python "$@"; fi
+  }
+  python3() {
+    if [[ "${1:-} ${2:-}" == "-m portpicker" ]]; then echo auto; else command python3 "$@"; fi
+  }
+  # Without conda, scripts/setup.sh has made an environment.
+  if ! command -v conda >/dev/null; then
+    conda() { :; }
+  fi
 }
 
 # act_on_run REPOSITORY ACTION [VARIABLES.sh | EXPERIMENT_DIRECTORY]: shows (status) or

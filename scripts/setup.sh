@@ -7,8 +7,8 @@
 # --dev   also installs what scripts/check.sh and scripts/test.sh need
 # --help  shows this text
 #
-# An activated conda environment `sac_utils` with TF-Agents in it (environment.yml)
-# is used as it is, except for --dev. Otherwise the packages of requirements.lock
+# An activated conda environment `sac_utils` with the TF-Agents of requirements.lock
+# (environment.yml) is used as it is, except for --dev. Otherwise the packages of requirements.lock
 # are installed into .venv, which belongs to this script: it is emptied if a set-up
 # did not get to its end. $SAC_PYTHON names the CPython (3.9 to 3.11) to make it
 # with; without it, the one that .venv has stays, and at first the newest suitable
@@ -224,9 +224,14 @@ set_up_venv() {
   fi
 }
 
+# Not the environment of that name that the archived framework made.
 uses_conda() {
-  [[ ${CONDA_PREFIX:-} == */sac_utils && -x $CONDA_PREFIX/bin/python ]] &&
-    compgen -G "$CONDA_PREFIX/lib/python3.*/site-packages/tf_agents" >/dev/null
+  local version
+  [[ ${CONDA_PREFIX:-} == */sac_utils && -x $CONDA_PREFIX/bin/python ]] || return
+  version=$(locked "$root/requirements.lock" 'tf-agents' | sed -n '1s/.*==\([0-9.]*\).*/\1/p')
+  compgen -G "$CONDA_PREFIX/lib/python3.*/site-packages/tf_agents-$version.dist-info" \
+    >/dev/null ||
+    { say "$CONDA_PREFIX has no TF-Agents $version; using .venv" && return 1; }
 }
 
 mode=runtime

@@ -58,6 +58,12 @@ SLOW = (
 )
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+# The layers on both sides of an LSTM.
+RECURRENT = {
+    "recurrent": True,
+    "actor_fc_layer_params": [16, 8],
+    "critic_joint_fc_layer_params": [16, 8],
+}
 PENDULUM_PARAMS = """
 from tf_agents.environments import suite_gym
 from tfagents_system.train_params_base import TrainParamsBase

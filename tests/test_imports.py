@@ -123,6 +123,12 @@ def test_rooms_that_never_import_each_other(room: str, never: set[str]) -> None:
     assert not rooms(OWN_IMPORTS)[room] & never
 
 
+def test_names_for_archived_params_files_stand_alone() -> None:
+    graph = rooms(OWN_IMPORTS)
+    assert graph["utils"] == set()
+    assert not [room for room, imported in graph.items() if "utils" in imported]
+
+
 def test_reverb_is_imported_where_experience_is_moved_and_saved() -> None:
     allowed = {"tfagents_system.learning.checkpoint"}
     allowed |= {"tfagents_system.processes.replay_server"}
@@ -172,6 +178,7 @@ from tfagents_system.one_process import training
         ["scripts/stop_training.sh"],
         [sys.executable, "scripts/plot_returns.py"],
         [sys.executable, "tfagents_system/run.py"],
+        [sys.executable, "train.py"],
         [sys.executable, "-m", "tfagents_system.train"],
         [sys.executable, "-m", "tfagents_system.launcher.launch"],
         [sys.executable, "-m", "tfagents_system.launcher.status"],

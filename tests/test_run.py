@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY, WriteFiles
+from tfagents_system import run as run_script
 from tfagents_system.experiment.directory import Experiment
 
 
@@ -58,6 +59,19 @@ def test_a_named_params_file_is_run_and_not_that_of_the_directory(
     result = evaluate(*arguments)
     assert f"{exp_dir / 'params.py'} has no class TrainParams" in result.stderr
     assert in_directory.exists()
+
+
+def test_flags_and_defaults_are_those_of_the_archived_run_py(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["run.py", "-e", "logs/minitaur"])
+    args = run_script.parse_args()
+    assert (args.num_episodes, args.seed) == (25, 108)
+    command = "run.py -p my.py -e logs/x -c my.json -n 5 --checkpoint policy --seed 1"
+    monkeypatch.setattr(sys, "argv", command.split())
+    args = run_script.parse_args()
+    assert (args.params, args.exp_dir, args.config) == ("my.py", "logs/x", "my.json")
+    assert (args.num_episodes, args.checkpoint, args.seed) == (5, "policy", 1)
 
 
 @pytest.mark.parametrize(

@@ -36,24 +36,28 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--exp_dir", required=True, help="experiment directory, e.g. logs/minitaur"
+        *("-e", "--exp_dir"),
+        required=True,
+        help="experiment directory, e.g. logs/minitaur",
     )
     parser.add_argument(
-        "--params",
+        *("-p", "--params"),
         help="params file; without it the params.py of --exp_dir is run, so be sure "
         "whose directory that is",
     )
     parser.add_argument(
-        "--config", help="JSON config (default: the experiment's snapshot)"
+        *("-c", "--config"), help="JSON config (default: the experiment's snapshot)"
     )
-    parser.add_argument("--num_episodes", type=int, default=5, help="default: 5")
+    parser.add_argument(
+        *("-n", "--num_episodes"), type=int, default=25, help="default: 25"
+    )
     parser.add_argument(
         "--checkpoint",
         default="latest",
         help="folder in <exp_dir>/policies/checkpoints, latest (the default), or best",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="seed of the environment (default: 0)"
+        "--seed", type=int, default=108, help="seed of the environment (default: 108)"
     )
     parser.add_argument("--no_video", action="store_true", help="make no videos")
     parser.add_argument(

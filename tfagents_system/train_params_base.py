@@ -10,12 +10,9 @@ from __future__ import annotations
 import abc
 from typing import Any
 
+from tfagents_system.settings import default_observers
+from tfagents_system.settings.default_observers import Observers, ReplayObserver
 from tfagents_system.settings.hyperparameters import Hyperparameters
-
-# The observers of a worker: observers get each `Trajectory`, transition observers
-# each `(time_step, policy_step, next_time_step)`, metrics each `Trajectory`; metrics
-# and transition observers with a `result()` are written to TensorBoard.
-Observers = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
 class TrainParamsBase(Hyperparameters, abc.ABC):
@@ -28,7 +25,13 @@ class TrainParamsBase(Hyperparameters, abc.ABC):
     Attributes:
       env_config: The JSON of SAC_CONFIG as a dict, with `horizon` (env steps).
       compute_config: `n_parallel_workers`, from SAC_NUM_COLLECT_WORKERS.
+      replay_observer: `replay_buffer` of the last call of `train_observers_ctor`.
     """
+
+    def __init__(self, env_config: dict[str, Any]) -> None:
+        """As `Hyperparameters`."""
+        super().__init__(env_config)
+        self.replay_observer: ReplayObserver | None = None
 
     @abc.abstractmethod
     def env_ctor(self, seed: int | None = None, *args: Any, **kwargs: Any) -> Any:
@@ -134,17 +137,29 @@ class TrainParamsBase(Hyperparameters, abc.ABC):
         """Builds what observes the training episodes of a worker.
 
         The transitions reach the replay without an observer, and returns, lengths
-        and rates are always logged; this is for metrics of your own.
+        and rates are always logged: this is for metrics of your own. Observers and
+        metrics get each `Trajectory`, transition observers each `(time_step,
+        policy_step, next_time_step)`; metrics and transition observers with a
+        `result()` are written to TensorBoard.
+
+        What the base class returns has the archived system's names. Its
+        `replay_buffer` writes nothing. What is put around it or in its place must
+        hand on each trajectory as it is, for it cannot change what is trained on.
 
         Args:
           reverb_port: TCP port of the replay server on this machine.
-          collect_only: Leave out the metrics (the archived system's meaning).
+          collect_only: Leave out the metrics.
 
         Returns:
           `(observers, transition_observers, metrics)`, each by name.
         """
-        return {}, {}, {}
+        self.replay_observer = ReplayObserver()
+        return default_observers.of_training(
+            self.replay_observer,
+            self.log_period_itrs * self.n_train_episodes_per_iter,
+            collect_only,
+        )
 
     def eval_observers_ctor(self) -> Observers:
         """Builds what observes the evaluation episodes; as `train_observers_ctor`."""
-        return {}, {}, {}
+        return default_observers.of_evaluation(self.n_eval_episodes)

@@ -19,7 +19,7 @@ from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.status_file import CollectWorkerStatus
 from tfagents_system.experiment.status_writer import StatusWriter
 from tfagents_system.experiment.summaries import Steps
-from tfagents_system.train_params_base import Observers
+from tfagents_system.settings.default_observers import Observers
 
 NAME = "collect_worker_0"
 

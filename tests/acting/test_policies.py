@@ -22,6 +22,7 @@ from tests.acting.actors import (
     build,
     build_custom,
 )
+from tests.conftest import RECURRENT
 from tfagents_system.acting import policies
 from tfagents_system.acting.numpy_actor import NumpyPolicy
 from tfagents_system.algorithm.specs import Specs
@@ -155,7 +156,7 @@ def test_log_names_the_network_and_the_policy_that_are_not_standard(
 ) -> None:
     generator = np.random.default_rng(0)
     specs = Specs(OBSERVATION, ACTIONS["unit"])
-    agent = build_agent(load(train_params={"recurrent": True}), specs)
+    agent = build_agent(load(train_params=RECURRENT), specs)
     policies.make_policy(agent.collect_policy, generator)
     assert "ActorDistributionRnnNetwork" in fallback_reason(log)
     log.clear()

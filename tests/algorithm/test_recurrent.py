@@ -34,9 +34,8 @@ def recurrent_params(load: Any) -> Any:
         train_params={
             "recurrent": True,
             "recurrent_sequence_length": LENGTH,
-            "recurrent_lstm_units": 16,
-            "actor_fc_layer_params": [16],
-            "critic_joint_fc_layer_params": [16],
+            "actor_fc_layer_params": [16, 12],
+            "critic_joint_fc_layer_params": [16, 14],
             "actor_learning_rate": 1e-2,
             "critic_learning_rate": 1e-2,
             "discount": 0.8,
@@ -69,6 +68,26 @@ def recall_return(policy: policies.Policy, cue: float) -> float:
     """Returns the return of an episode in which a policy is shown a cue."""
     policy.reset()
     return float(sum(step[2] for step in recall_episode(policy.act, cue)))
+
+
+def shapes(network: Any) -> list[tuple[int, ...]]:
+    """Returns the shapes of the kernels, in their order."""
+    network.create_variables()
+    return [tuple(v.shape) for v in network.trainable_variables if len(v.shape) > 1]
+
+
+def test_layers_are_those_of_the_archived_framework(recurrent_params: Any) -> None:
+    combiner = tf.keras.layers.Lambda(lambda x: x["cue"])
+    for observation, preprocessing_combiner in ((VECTOR, None), (NESTED, combiner)):
+        recurrent_params.preprocessing_combiner = preprocessing_combiner
+        actor = recurrent_params.actor_ctor(observation, ACTION)
+        lstm = [(16, 4 * 16), (16, 4 * 16)]
+        mean_and_std = [(12, 1), (12, 1)]
+        assert shapes(actor) == [(2, 16), *lstm, (16, 12), *mean_and_std]
+        critic = recurrent_params.critic_ctor(observation, ACTION)
+        lstm = [(16, 4 * 14), (14, 4 * 14)]
+        # Observation and action are joined as they are.
+        assert shapes(critic) == [(2 + 1, 16), *lstm, (14, 200), (200, 100), (100, 1)]
 
 
 @pytest.mark.timeout(300)

@@ -142,7 +142,7 @@ def test_sequences_keep_their_order_and_know_where_episodes_begin(
 def test_large_rows_have_an_item_each() -> None:
     image = tf.TensorSpec((64, 64, 3), tf.uint8)
     codec = RowCodec(Specs(image, tf.TensorSpec((1,), tf.float32)))
-    assert (codec.rows_per_item, codec.batches_per_fetch) == (1, 1)
+    assert (codec.rows_per_item, codec.max_batches_per_fetch) == (1, 1)
 
 
 def test_items_hold_rows_that_are_far_apart(server: int) -> None:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
+from tests.conftest import RECURRENT
 from tfagents_system.algorithm.specs import Specs
 from tfagents_system.dataflow.n_step import NStepTransition
 from tfagents_system.dataflow.rows import RowCodec
@@ -96,9 +97,8 @@ def test_row_of_a_transition_has_its_parts(sequence_length: int | None) -> None:
 
 @pytest.mark.parametrize("is_recurrent", [False, True])
 def test_layout_is_that_of_the_hyperparameters(load: Any, is_recurrent: bool) -> None:
-    params = load(
-        train_params={"recurrent": is_recurrent, "recurrent_sequence_length": 7}
-    )
+    recurrent = RECURRENT if is_recurrent else {}
+    params = load(train_params={"recurrent_sequence_length": 7, **recurrent})
     codec = RowCodec.of(params, Specs(OBSERVATIONS["vector"], ACTION))
     assert codec.is_sequence == is_recurrent
     assert codec.rows_per_item == (7 if is_recurrent else 8)

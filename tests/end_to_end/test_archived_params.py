@@ -74,26 +74,30 @@ class Insert(py_environment.PyEnvironment):
 """
 PARAMS = """
 import tensorflow as tf
-from tf_agents.metrics import py_metrics
+from tf_agents.environments.py_environment import PyEnvironment
+from tf_agents.policies import random_py_policy
 from tfagents_system.train_params_base import TrainParamsBase
+from tfagents_system.utils.comp import config_tf
+from tfagents_system.utils.critic_network import CriticNetwork
+from tfagents_system.utils.metric import (
+    StepsWrittenMetric, SuccessRateMetric, compute)
 from my_insert import Insert  # Beside this file.
 
+config_tf(n_interop_threads=1, n_intraop_threads=1)
 
-class SuccessMetric(py_metrics.StreamingMetric):
-  # An observer of transitions.
-  def __init__(self, name='Success'):
-    super().__init__(name, buffer_size=10)
 
-  def __call__(self, transition):
-    _, _, next_time_step = transition
-    if next_time_step.is_last():
-      self._buffer.add(next_time_step.observation['aux']['successful'])
+class PassOn(object):
+  # Around the writer into the replay.
+  def __init__(self, observer, metrics):
+    self._observer = observer
+    self._episodes = metrics['episodes']
 
-  def _reset(self, batch_size):
-    pass
+  def __call__(self, trajectory):
+    assert self._episodes.result() >= 0
+    self._observer(trajectory)
 
-  def _batched_call(self, trajectory):
-    pass
+  def flush(self):
+    self._observer.flush()
 
 
 class TrainParams(TrainParamsBase):
@@ -110,6 +114,13 @@ class TrainParams(TrainParamsBase):
     self.eval_period_itrs = 4
     self.train_batch_size = 16
 
+  def critic_ctor(self, observation_spec, action_spec):
+    return CriticNetwork(
+        (observation_spec, action_spec),
+        observation_preprocessing_combiner=self.preprocessing_combiner,
+        observation_fc_layer_params=None, action_fc_layer_params=(8,),
+        joint_fc_layer_params=self.critic_joint_fc_layer_params)
+
   def env_ctor(self, seed=None, *args, **kwargs):
     return Insert(seed, *args, **kwargs)
 
@@ -123,14 +134,30 @@ class TrainParams(TrainParamsBase):
         record=self.env_config['record'], env_id=kwargs['id'])
 
   def train_observers_ctor(self, reverb_port, collect_only=False):
-    observers, transition_observers, metrics = super().train_observers_ctor(
-        reverb_port, collect_only=collect_only)
-    transition_observers['success'] = SuccessMetric()
+    observers, transition_observers, metrics = super(
+        TrainParams, self).train_observers_ctor(reverb_port, collect_only)
+    observers['replay_buffer'] = PassOn(observers['replay_buffer'], metrics)
+    observers['steps'] = StepsWrittenMetric(min_length_to_write=2, buffer_size=20)
+    metrics['mine'] = metrics['reward']
+    del metrics['episode_length']
+    buffer_size = self.log_period_itrs * self.n_train_episodes_per_iter
+    transition_observers = dict(
+        transition_observers, success=SuccessRateMetric(buffer_size=buffer_size))
     return observers, transition_observers, metrics
 
   def eval_observers_ctor(self):
-    observers, transition_observers, metrics = super().eval_observers_ctor()
-    transition_observers['success'] = SuccessMetric()
+    observers, transition_observers, metrics = super(
+        TrainParams, self).eval_observers_ctor()
+    env: PyEnvironment = self.env_ctor(3, 0.1)
+    results = compute(
+        [metrics['reward'], metrics['env_steps']], [SuccessRateMetric()], env,
+        random_py_policy.RandomPyPolicy(env.time_step_spec(), env.action_spec()),
+        num_episodes=2)
+    assert 2 <= results['EnvironmentSteps'] <= 40, results
+    assert results['AverageReturn'] < 0 <= results['SuccessRate'], results
+    transition_observers = dict(
+        transition_observers,
+        success=SuccessRateMetric(buffer_size=self.n_eval_episodes))
     return observers, transition_observers, metrics
 """
 

@@ -251,6 +251,7 @@ CASES: dict[str, Callable[[Attempt], Result]] = {
     "recurrent-n-step": lambda a: a.prepare(
         config=override(recurrent=True, n_step_returns=3)
     ),
+    "recurrent-layers": lambda a: a.prepare(config=override(recurrent=True)),
     "small-replay": lambda a: a.prepare(config=override(n_episodes_in_buffer=5)),
     "curriculum-iters": lambda a: a.prepare(
         config=curriculum(iters=[0, "ten"], range=[1, 2])

@@ -100,10 +100,9 @@ class TrainParams(TrainParamsBase):
         self.n_eval_episodes = 1
         self.eval_period_itrs = 6
         self.checkpoint_period_itrs = 6
-        self.actor_fc_layer_params = (32,)
-        self.critic_joint_fc_layer_params = (32,)
+        self.actor_fc_layer_params = (32, 16)
+        self.critic_joint_fc_layer_params = (32, 16)
         self.recurrent_sequence_length = 5
-        self.recurrent_lstm_units = 16
 
     def env_ctor(self, seed: int | None = None, *args: Any, **kwargs: Any) -> Any:
         name = self.env_config["env"]

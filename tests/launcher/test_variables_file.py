@@ -38,11 +38,17 @@ def test_a_file_is_found_from_anywhere(
     assert found == REPOSITORY / "config" / "minitaur.json"
 
 
+NOT_SET = (
+    "SAC_PARAMS is not set; add a line such as SAC_PARAMS=my_params.py to the "
+    "variables file"
+)
+
+
 @pytest.mark.parametrize(
     ("variables", "line"),
     [
-        ({}, "SAC_PARAMS is not set; set it in the variables file"),
-        ({"SAC_PARAMS": ""}, "SAC_PARAMS is not set; set it in the variables file"),
+        ({}, NOT_SET),
+        ({"SAC_PARAMS": ""}, NOT_SET),
         ({"SAC_PARAMS": "gone.py"}, "SAC_PARAMS: no file gone.py"),
         ({"SAC_PARAMS": "/"}, "SAC_PARAMS: no file /"),
     ],

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from tf_agents.agents.ddpg import critic_rnn_network
 
 from tests.learning.helpers import make_batch, trained_weights
 from tfagents_system.dataflow.rows import RowCodec
@@ -87,10 +88,33 @@ def test_a_writer_writes_the_agent_as_it_is_each_time(saved: Saved) -> None:
 def test_changed_network_is_refused_with_the_advice(saved: Saved) -> None:
     saved.train_and_write()
     saved.params.actor_fc_layer_params = (8,)
-    message = f"networks changed.* Change them back, or {ADVICE}"
+    message = f"networks changed.* Go back, or {ADVICE}"
     with pytest.raises(UserError, match=message) as error:
         saved.restore()
     assert str(saved.path) in str(error.value)
+
+
+def test_recurrent_networks_of_another_version_are_refused_in_one_line(
+    saved: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved.params.recurrent = True
+    saved.params.actor_fc_layer_params = (16, 16)
+    saved.params.critic_joint_fc_layer_params = (16, 16)
+
+    def make_former_critic(observation_spec: Any, action_spec: Any) -> Any:
+        return critic_rnn_network.CriticRnnNetwork(
+            (observation_spec, action_spec),
+            joint_fc_layer_params=(16, 16),
+            lstm_size=(16,),
+            output_fc_layer_params=None,
+        )
+
+    with monkeypatch.context() as patch:
+        patch.setattr(saved.params, "critic_ctor", make_former_critic)
+        AgentWriter(saved.build()).write(saved.path)
+    with pytest.raises(UserError, match="another version") as error:
+        saved.restore()
+    assert "\n" not in str(error.value)
 
 
 def test_changed_learning_rate_is_applied_and_moments_come_back(saved: Saved) -> None:

@@ -42,7 +42,8 @@ def test_only_what_is_given_is_returned() -> None:
 
 def test_unknown_flags_are_kept_for_the_algorithm() -> None:
     line = "--horizon 5 --my_name text --my_list=[1,2] --my_switch --my_number -3.5"
-    assert parse(line) == {
+    assert parse(f"{line} --params my.py") == {
+        "params": "my.py",
         "horizon": 5,
         "my_name": "text",
         "my_list": [1, 2],
@@ -55,9 +56,12 @@ def test_unknown_flags_are_kept_for_the_algorithm() -> None:
     ("line", "message"),
     [
         ("--polcy_lr 1e-3", "unknown flag --polcy_lr; did you mean --policy_lr?"),
+        ("--target_tau 5e-3", "unknown flag --target_tau; here it is --tau"),
+        ("--normalized_obs", "here it is normalize_observations in the train_params"),
+        ("--use_her 1", "unknown flag --use_her; nothing reads it without --params"),
         ("--batchsize 3", "did you mean --batch_size?"),
         ("stray", "stray belongs to no flag"),
-        ("--my_flag 1 2", "2 belongs to no flag"),
+        ("--params my.py --my_flag 1 2", "2 belongs to no flag"),
         ("--config x.json", "--config needs --params"),
     ],
 )

@@ -143,13 +143,32 @@ def test_a_second_setup_only_prints_the_interpreter() -> None:
 
 def test_setup_takes_the_activated_conda_environment(tmp_path: Path) -> None:
     prefix = tmp_path / "sac_utils"
-    (prefix / "lib/python3.11/site-packages/tf_agents").mkdir(parents=True)
+    (prefix / "lib/python3.11/site-packages/tf_agents-0.19.0.dist-info").mkdir(
+        parents=True
+    )
     (prefix / "bin").mkdir()
     (prefix / "bin/python").symlink_to(sys.executable)
-    setup = run([copy_of_the_project(tmp_path)], CONDA_PREFIX=str(prefix))
+    setup = run([copy_with_tf_agents(tmp_path)], CONDA_PREFIX=str(prefix))
     assert setup.stdout == f"{prefix}/bin/python\n"
     assert setup.returncode == 0
     assert not (tmp_path / "a project/.venv").exists()
+
+
+def test_setup_does_not_take_the_archived_conda_environment(tmp_path: Path) -> None:
+    prefix = tmp_path / "sac_utils"
+    for name in ("tf_agents", "tf_agents-0.10.0.dist-info"):
+        (prefix / "lib/python3.7/site-packages" / name).mkdir(parents=True)
+    (prefix / "bin").mkdir()
+    (prefix / "bin/python").symlink_to(sys.executable)
+    # It goes on to make .venv, for which there is no Python.
+    path = commands_without(tmp_path / "bin", "python.*|pypy.*")
+    setup = run(
+        [copy_with_tf_agents(tmp_path)], CONDA_PREFIX=str(prefix), PATH=str(path)
+    )
+    assert (setup.stdout, setup.returncode) == ("", 1)
+    first, second = setup.stderr.splitlines()
+    assert first == f"setup.sh: {prefix} has no TF-Agents 0.19.0; using .venv"
+    assert "needs CPython" in second
 
 
 def test_setup_says_which_python_it_needs(tmp_path: Path) -> None:
@@ -262,6 +281,14 @@ def copy_of_the_project(folder: Path) -> Path:
     for file in ("requirements.lock", "requirements-dev.lock"):
         (project / file).write_text(few)
     return project / "scripts/setup.sh"
+
+
+def copy_with_tf_agents(folder: Path) -> Path:
+    """Does the same, with TF-Agents among what is to be installed."""
+    setup = copy_of_the_project(folder)
+    with (setup.parent.parent / "requirements.lock").open("a") as lock:
+        lock.write(locked_packages("requirements.lock")["tf-agents"])
+    return setup
 
 
 # It installs four packages, twice.

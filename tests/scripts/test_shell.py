@@ -121,6 +121,57 @@ def test_bad_variable_is_one_line(
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("has_conda", [False, True])
+def test_an_archived_variables_file_does_no_harm(
+    tmp_path: Path, has_conda: bool
+) -> None:
+    (tmp_path / "bin").mkdir()
+    for command in ["conda"] * has_conda:
+        (tmp_path / "bin" / command).write_text(
+            f"#!/bin/sh\necho $* >> {tmp_path}/calls\n"
+        )
+        (tmp_path / "bin" / command).chmod(0o755)
+    common = tmp_path / "common variables.sh"
+    common.write_text(
+        'eval "$(conda shell.bash hook)"\n'
+        "conda activate sac_utils\n"
+        "LD_LIBRARY_PATH=$LD_LIBRARY_PATH:$CONDA_PREFIX/lib\n"
+        "unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY\n"
+        "SAC_REVERB_PORT=`python3 -m portpicker $$`\n"
+        "SAC_NUM_COLLECT_WORKERS=1\n"
+        'SAC_EXP_NAME="develop"\n'
+    )
+    mine = tmp_path / "mine.sh"
+    mine.write_text(
+        "#!/usr/bin/env bash\n"
+        ". 'common variables.sh'\n\n"
+        'SAC_PARAMS="tfagents_system/minitaur_params.py"\n'
+        'SAC_CONFIG="config/minitaur.json"\n'
+    )
+    path = f"{tmp_path}/bin:{os.environ['PATH']}"
+    result = run(LAUNCH, mine, "--dry-run", PATH=path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "logs/develop" in result.stdout
+    if has_conda:
+        calls = (tmp_path / "calls").read_text().splitlines()
+        assert calls == ["shell.bash hook", "activate sac_utils"]
+    common.unlink()
+    result = run(LAUNCH, mine, "--dry-run", PATH=path)
+    assert (result.returncode, result.stderr) == (
+        2,
+        f"error: {mine} sources common variables.sh, which is neither in "
+        f"{REPOSITORY} nor beside it\n",
+    )
+
+
+def test_what_is_in_the_repository_is_sourced_first(tmp_path: Path) -> None:
+    (tmp_path / "train_minitaur.sh").write_text("SAC_EXP_NAME=wrong\n")
+    mine = tmp_path / "mine.sh"
+    mine.write_text("source train_minitaur.sh\n")
+    result = run(LAUNCH, mine, "--dry-run")
+    assert "logs/minitaur" in result.stdout
+
+
 def test_bad_variables_file_is_one_line(tmp_path: Path) -> None:
     result = run(LAUNCH, "nowhere.sh")
     assert (result.returncode, result.stderr) == (

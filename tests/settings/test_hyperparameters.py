@@ -29,6 +29,7 @@ REFUSED = {
     checks.KERAS_LAYERS: {"camera": "conv"},
     hyperparameters.LEARNING_RATE_SCHEDULE: "exponential",
     hyperparameters.ACTIVATION: "rleu",
+    hyperparameters.CRITIC_LOSS: "cosh",
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any, Callable
 
 import pytest
 
-from tests.conftest import PENDULUM_PARAMS, REPOSITORY, WriteFiles
+from tests.conftest import PENDULUM_PARAMS, RECURRENT, REPOSITORY, WriteFiles
 from tfagents_system.errors import UserError
 from tfagents_system.settings import configuration, params_file
 from tfagents_system.settings.hyperparameters import Hyperparameters
@@ -142,9 +142,31 @@ def test_replay_smaller_than_its_warm_up_is_refused(load: Load) -> None:
 
 
 def test_n_step_returns_of_recurrent_networks_are_refused(load: Load) -> None:
-    assert load(train_params={"recurrent": True}).recurrent
     with pytest.raises(UserError, match="n_step_returns must be 1 with recurrent"):
         load(train_params={"recurrent": True, "n_step_returns": 2})
+
+
+def test_recurrent_networks_have_a_layer_on_each_side_of_their_lstm(load: Load) -> None:
+    assert load(train_params=RECURRENT).recurrent
+    for name in ("actor_fc_layer_params", "critic_joint_fc_layer_params"):
+        for wrong in ([8], [8, 4, 2]):
+            with pytest.raises(UserError, match=f"{name} must hold two sizes"):
+                load(train_params={**RECURRENT, name: wrong})
+
+
+def test_the_former_setting_of_the_lstm_is_not_swallowed(
+    write_files: WriteFiles,
+) -> None:
+    text = "= (16, 8)\n        self.recurrent = True\n"
+    text = PENDULUM_PARAMS.replace("= (16,)\n", text)
+    params_path, config_path = write_files(text)
+    config = configuration.load_config(config_path)
+    assert params_file.load_params(params_path, config, TrainParamsBase).recurrent
+    params_path, _ = write_files(
+        text.replace("self.recurrent", "self.recurrent_lstm_units = 9; self.recurrent")
+    )
+    with pytest.raises(UserError, match="recurrent_lstm_units is not a setting"):
+        params_file.load_params(params_path, config, TrainParamsBase)
 
 
 def test_params_file_may_import_its_neighbours(

@@ -15,8 +15,8 @@ from tfagents_system.acting.episode import EpisodeResult, run_episode
 from tfagents_system.acting.policies import Policy
 from tfagents_system.experiment.status_file import CollectWorkerStatus, Phase
 from tfagents_system.experiment.status_writer import StatusWriter
+from tfagents_system.settings.default_observers import Observers
 from tfagents_system.settings.hyperparameters import Hyperparameters
-from tfagents_system.train_params_base import Observers
 
 # Training episodes of a success rate, as many as in Stable-Baselines3.
 SUCCESS_EPISODES = 100

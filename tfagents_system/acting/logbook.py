@@ -15,7 +15,7 @@ from tfagents_system.experiment.directory import Experiment
 from tfagents_system.experiment.status_writer import StatusWriter
 from tfagents_system.experiment.summaries import ScalarWriter, Steps
 from tfagents_system.settings.curriculum import Value
-from tfagents_system.train_params_base import Observers
+from tfagents_system.settings.default_observers import Observers
 
 
 class Logbook:

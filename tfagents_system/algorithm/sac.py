@@ -13,6 +13,7 @@ from tf_agents.policies import tf_policy
 from tf_agents.trajectories import trajectory
 from tf_agents.utils import common, object_identity
 
+from tfagents_system.algorithm.losses import CRITIC_LOSSES
 from tfagents_system.algorithm.normalization import (
     NormalizingActorPolicy,
     ObservationNormalizer,
@@ -306,7 +307,7 @@ def make_agent(
         alpha_optimizer=adam(params.alpha_learning_rate),
         target_update_tau=params.target_update_tau,
         target_update_period=params.target_update_period,
-        td_errors_loss_fn=tf.math.squared_difference,
+        td_errors_loss_fn=CRITIC_LOSSES[params.critic_loss],
         gamma=params.discount,
         reward_scale_factor=params.reward_scale_factor,
         initial_log_alpha=params.sac_log_alpha,

@@ -25,13 +25,15 @@ class Pacing:
       capacity: Transitions that the replay holds; the oldest go first.
       min_size: Transitions before the first sample.
       samples_per_insert: Transitions sampled for each one inserted.
-      slack_samples: How far sampling may run ahead of or behind that ratio.
+      slack_samples: How far learning may run ahead of or behind that ratio.
+      prefetched_samples: The most that have been sampled and not been trained on.
     """
 
     capacity: int
     min_size: int
     samples_per_insert: float
     slack_samples: float
+    prefetched_samples: float = 0.0
 
 
 def warm_up_rows(params: Hyperparameters) -> int:
@@ -39,12 +41,27 @@ def warm_up_rows(params: Hyperparameters) -> int:
     return int(params.n_buffer_init_episodes * params.env_config["horizon"])
 
 
+def batches_per_fetch(params: Hyperparameters, codec: RowCodec) -> int:
+    """Returns how many batches the learner samples at once.
+
+    Where iterations are short these are fewer: what is fetched ahead is then no more
+    than half an iteration, if one batch at once makes it so.
+
+    Args:
+      params: The user's `TrainParams`.
+      codec: Layout of the rows.
+    """
+    room = params.num_steps_per_iter // 2 - params.prefetch_batches
+    return max(1, min(codec.max_batches_per_fetch, room // _PIPELINE_FETCHES))
+
+
 def make_pacing(params: Hyperparameters, codec: RowCodec) -> Pacing:
     """Derives the pacing from the iteration.
 
     An iteration is `n_train_episodes_per_iter * horizon` env steps by all workers
-    together and `num_steps_per_iter` gradient steps; about one iteration of slack
-    each way lets collecting and learning overlap.
+    together and `num_steps_per_iter` gradient steps; one iteration of slack each way
+    lets collecting and learning overlap. It is more only where an iteration has fewer
+    gradient steps than there are batches fetched ahead.
 
     Args:
       params: The user's `TrainParams`.
@@ -54,19 +71,15 @@ def make_pacing(params: Hyperparameters, codec: RowCodec) -> Pacing:
     env_steps_per_iter = params.n_train_episodes_per_iter * horizon
     rows_per_batch = codec.rows_per_batch(params.train_batch_size)
     samples_per_iter = params.num_steps_per_iter * rows_per_batch
-    pipeline_batches = _PIPELINE_FETCHES * codec.batches_per_fetch
+    pipeline_batches = _PIPELINE_FETCHES * batches_per_fetch(params, codec)
     prefetched = (params.prefetch_batches + pipeline_batches) * rows_per_batch
     samples_per_insert = samples_per_iter / env_steps_per_iter
+    # Reverb needs room for an insert and for a sample.
+    room = 2 * codec.rows_per_item * (1 + samples_per_insert)
     return Pacing(
         capacity=params.n_episodes_in_buffer * horizon,
         min_size=warm_up_rows(params),
         samples_per_insert=samples_per_insert,
-        slack_samples=float(
-            max(
-                samples_per_iter,
-                2 * prefetched,
-                # Reverb needs room for an insert and for a sample.
-                2 * codec.rows_per_item * (1 + samples_per_insert),
-            )
-        ),
+        slack_samples=float(max(samples_per_iter, prefetched + room)),
+        prefetched_samples=float(prefetched),
     )

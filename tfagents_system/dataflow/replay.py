@@ -77,7 +77,11 @@ def make_tables(codec: RowCodec, pacing: Pacing) -> list[reverb.Table]:
             rate_limiter=reverb.rate_limiters.SampleToInsertRatio(
                 samples_per_insert=pacing.samples_per_insert,
                 min_size_to_sample=min_items,
-                error_buffer=(target_diff - slack, target_diff + slack),
+                error_buffer=(
+                    target_diff - slack,
+                    # What is fetched ahead counts as sampled, but is not trained on.
+                    target_diff + slack - pacing.prefetched_samples / rows_per_item,
+                ),
             ),
             signature=item_signature(codec),
         ),
@@ -218,25 +222,30 @@ class ExperienceWriter:
 
 
 def make_dataset(
-    port: int, codec: RowCodec, batch_size: int, prefetch_batches: int
+    port: int,
+    codec: RowCodec,
+    batch_size: int,
+    prefetch_batches: int,
+    batches_per_fetch: int | None = None,
 ) -> tf.data.Dataset:
     """Makes the learner's input: batches of rows or sequences sampled uniformly.
 
-    The rows for `codec.batches_per_fetch` batches are sampled at once and shuffled;
-    sequences stay as they are.
+    The rows for several batches are sampled at once and shuffled; sequences stay as
+    they are.
 
     Args:
       port: TCP port of the replay server.
       codec: Layout of the rows.
       batch_size: Transitions, or sequences, in a batch (B).
       prefetch_batches: Batches fetched ahead, beyond those of the next fetch.
+      batches_per_fetch: Batches sampled at once; None: the most of the codec.
 
     Returns:
       An endless dataset of tuples, one tensor of shape (B, width) a column, for
       sequences (B, T, width).
     """
     signature = item_signature(codec)
-    num_batches = codec.batches_per_fetch
+    num_batches = batches_per_fetch or codec.max_batches_per_fetch
     num_rows = num_batches * codec.rows_per_batch(batch_size)
     num_items = math.ceil(num_rows / codec.rows_per_item)
     if codec.is_sequence:

@@ -30,7 +30,7 @@ Row = tuple[NDArray[Any], ...]
 # Rows that share an item: sampling, inserting and storing cost by the item
 # (docs/benchmarks.md).
 _ROWS_PER_ITEM = 8
-_BATCHES_PER_FETCH = 16
+_MAX_BATCHES_PER_FETCH = 16
 # A larger row, such as an image, has an item of its own: it costs by the byte, and
 # shuffling as many of them would take gigabytes.
 _LARGE_ROW_BYTES = 4096
@@ -113,13 +113,14 @@ class RowCodec:
         )
 
     @property
-    def batches_per_fetch(self) -> int:
-        """Batches that the learner samples at once.
+    def max_batches_per_fetch(self) -> int:
+        """The most batches that the learner samples at once.
 
         It shuffles their rows, so that hardly any two rows of a batch come from the
         same item. Where that is impossible or not needed, it is one batch.
         """
-        return 1 if self.is_sequence or self.rows_per_item == 1 else _BATCHES_PER_FETCH
+        is_shuffled = self.rows_per_item > 1 and not self.is_sequence
+        return _MAX_BATCHES_PER_FETCH if is_shuffled else 1
 
     def rows_per_batch(self, batch_size: int) -> int:
         """Returns the rows in a batch: `batch_size` of them, or of sequences."""

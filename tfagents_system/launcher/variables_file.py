@@ -30,7 +30,7 @@ def read_exp_dir(environment: Mapping[str, str]) -> Path:
     else:
         name = _read_text(environment, "SAC_EXP_NAME")
         if not name:
-            raise UserError("SAC_EXP_NAME is not set; give the experiment a name")
+            raise UserError(_missing("SAC_EXP_NAME", "my_experiment"))
         path = REPOSITORY / "logs" / (name + read_task(environment).suffix)
     check_value("the experiment directory", str(path))
     return path
@@ -44,11 +44,18 @@ def read_file(environment: Mapping[str, str], name: str) -> Path:
     """
     value = _read_text(environment, name)
     if not value:
-        raise UserError(f"{name} is not set; set it in the variables file")
+        suffix = {"SAC_PARAMS": ".py", "SAC_CONFIG": ".json"}[name]
+        raise UserError(_missing(name, f"my_{name[4:].lower()}{suffix}"))
     path = resolve_path(value)
     if not path.is_file():
         raise UserError(f"{name}: no file {value}")
     return path
+
+
+def _missing(name: str, example: str) -> str:
+    return (
+        f"{name} is not set; add a line such as {name}={example} to the variables file"
+    )
 
 
 def read_port(environment: Mapping[str, str]) -> int | None:

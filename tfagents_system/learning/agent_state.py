@@ -73,8 +73,8 @@ def restore(agent: tf_agent.TFAgent, path: Path, advice: str) -> None:
         status.assert_existing_objects_matched().expect_partial()
     except (AssertionError, ValueError) as error:
         raise UserError(
-            f"{path} does not fit the agent ({error}); were the networks changed? "
-            f"Change them back, or {advice}"
+            f"{path} does not fit the agent ({error}); were the networks changed, by "
+            f"you or by another version of this package? Go back, or {advice}"
         ) from error
     for optimizer, learning_rate in learning_rates:
         if isinstance(optimizer.learning_rate, tf.Variable):  # Not a schedule.

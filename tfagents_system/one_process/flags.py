@@ -55,6 +55,8 @@ AGENT_FLAGS = {
     "policy_lr": Flag(RATE, 3e-4, "learning rate of the policy"),
     "q_lr": Flag(RATE, 3e-4, "learning rate of the Q functions"),
     "alpha_lr": Flag(RATE, 3e-4, "learning rate of the temperature alpha"),
+    "alpha": Flag(RATE, 1.0, "first temperature alpha; off-policy's was 0.1"),
+    "critic_loss": Flag(str, "squared", "or log_cosh, which was off-policy's"),
     "reward_scale": Flag(RATE, 1.0, "factor on the rewards"),
     "discount": Flag(_number(float, 0.0, 1.0), 0.99, "discount factor"),
     "tau": Flag(_number(float, 1e-30, 1.0), 5e-3, "weight of the new Q in its target"),
@@ -78,6 +80,13 @@ LOOP_FLAGS = {
 }
 FLAGS = {**AGENT_FLAGS, **LOOP_FLAGS}
 NAMES = (*FLAGS, "params", "config", "logdir")
+# What off-policy's later versions called it, and what it is here.
+RENAMED = {
+    "target_tau": "--tau",
+    "lr": "--policy_lr, --q_lr and --alpha_lr",
+    "hidden_size": "--hidden",
+    "normalized_obs": "normalize_observations in the train_params of a --config",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,17 +111,17 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[Path, dict[str, Any]]
 
     Returns:
       The log directory, and the flags that were given, by name. Unknown flags belong
-      to the algorithm: their values are read as JSON, or are text.
+      to the params file: their values are read as JSON, or are text.
 
     Raises:
-      UserError: A flag that looks like a misspelt one, or a word that belongs to no
-        flag.
+      UserError: A flag that looks like a misspelt one or that nothing reads, or a word
+        that belongs to no flag.
     """
     parser = argparse.ArgumentParser(
         description="Trains SAC in one process. The same command resumes.",
         epilog="--horizon N is the number of env steps of the longest episode, for an "
-        "environment without a time limit. Any other flag is kept in kwargs.json and "
-        "given to the algorithm.",
+        "environment without a time limit. Any other flag is for a params file: it is "
+        "kept in kwargs.json and in env_config.",
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
@@ -138,7 +147,16 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[Path, dict[str, Any]]
     logdir: Path = given.pop("logdir")
     if "config" in given and "params" not in given:
         raise UserError("--config needs --params")
-    return logdir, {**given, **_read_unknown(rest)}
+    unknown = _read_unknown(rest)
+    if "params" not in given and not (logdir / "params.py").exists():
+        _refuse_unread(unknown)
+    return logdir, {**given, **unknown}
+
+
+def _refuse_unread(unknown: dict[str, Any]) -> None:
+    """Refuses flags that only a params file would read."""
+    for name in unknown.keys() - {"horizon"}:
+        raise UserError(f"unknown flag --{name}; nothing reads it without --params")
 
 
 def _read_unknown(words: Sequence[str]) -> dict[str, Any]:
@@ -148,6 +166,8 @@ def _read_unknown(words: Sequence[str]) -> dict[str, Any]:
     for word in words:
         if word.startswith("--"):
             name, has_value, value = word[2:].partition("=")
+            if name in RENAMED:
+                raise UserError(f"unknown flag --{name}; here it is {RENAMED[name]}")
             if close := difflib.get_close_matches(name, NAMES, n=1, cutoff=0.75):
                 raise UserError(f"unknown flag --{name}; did you mean --{close[0]}?")
             unknown[name] = _read_value(value) if has_value else True

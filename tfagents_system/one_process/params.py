@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tfagents_system.environments import loaders
@@ -12,7 +13,8 @@ from tfagents_system.train_params_base import TrainParamsBase
 class FlagParams(TrainParamsBase):
     """SAC on an environment by its name.
 
-    Defaults are off-policy's. An iteration is one env step and one gradient step.
+    Defaults are off-policy's, but for `alpha` and `critic_loss`. An iteration is one
+    env step and one gradient step.
 
     Attributes:
       env_config: `horizon`, and all flags by name.
@@ -36,7 +38,8 @@ class FlagParams(TrainParamsBase):
         self.train_batch_size = env_config["batch_size"]
         self.actor_fc_layer_params = tuple(env_config["hidden"])
         self.critic_joint_fc_layer_params = tuple(env_config["hidden"])
-        self.sac_log_alpha = 0.0
+        self.sac_log_alpha = math.log(env_config["alpha"])
+        self.critic_loss = env_config["critic_loss"]
         self.seed = env_config["seed"]
         self.num_iter = env_config["iterations"]
         self.num_steps_per_iter = 1

@@ -103,7 +103,7 @@ class Trainer:
             env,
             Curriculum(params.env_config, env),
             self.buffer,
-            observers.make_watchers(train_observers),
+            observers.make_watchers(train_observers, params.replay_observer),
             loop.seed,
         )
         self.progress = Progress(loop.iterations)

@@ -257,7 +257,7 @@ def make_worker(
             generator,
             on_wait,
         ),
-        observers.make_watchers(train_observers),
+        observers.make_watchers(train_observers, params.replay_observer),
         policies,
         waits,
         status,

@@ -140,7 +140,11 @@ def main() -> int:
     checkpoint.restore_learner(experiment, agent)
     codec = rows.RowCodec.of(params, specs)
     dataset = replay.make_dataset(
-        run.reverb_port, codec, params.train_batch_size, params.prefetch_batches
+        run.reverb_port,
+        codec,
+        params.train_batch_size,
+        params.prefetch_batches,
+        rate_limiter.batches_per_fetch(params, codec),
     )
     publisher = variables.PolicyPublisher(agent, client, run.run_id)
     reporter = Reporter(experiment, params, own_client, publisher, status)

@@ -24,6 +24,7 @@ from tfagents_system.settings.checks import (
 )
 
 LEARNING_RATE_SCHEDULE = one_of("constant", "linear", "cosine")
+CRITIC_LOSS = one_of("squared", "log_cosh")
 # The names of tf.keras.activations, which this module must not import.
 ACTIVATION = one_of(
     "elu",
@@ -96,14 +97,19 @@ class Hyperparameters:
     target_entropy: Optional[float] = None
     #: Factor on the rewards in the critic's targets.
     reward_scale_factor: Annotated[float, POSITIVE] = 1.0
+    #: Loss of the critics' errors: "squared", or "log_cosh", linear in large errors.
+    critic_loss: Annotated[str, CRITIC_LOSS] = "squared"
     #: Env steps between the two observations of a transition in the replay (n-step
     #: returns).
     n_step_returns: Annotated[int, POSITIVE] = 1
 
     # Networks.
-    #: Units of the actor's hidden layers.
+    #: Units of the actor's hidden layers; of a recurrent one: of the layer before the
+    #: LSTM and of the LSTM, and of the layer behind it.
     actor_fc_layer_params: Annotated[tuple[int, ...], LAYER_SIZES] = (256, 256)
-    #: Units of the critics' hidden layers, after observation and action are joined.
+    #: Units of the critics' hidden layers, after observation and action are joined; of
+    #: recurrent ones: of the layer before the LSTM, and of the LSTM, behind which are
+    #: 200 and 100.
     critic_joint_fc_layer_params: Annotated[tuple[int, ...], LAYER_SIZES] = (256, 256)
     #: Activation of the hidden layers, by its name in Keras.
     activation: Annotated[str, ACTIVATION] = "relu"
@@ -118,13 +124,11 @@ class Hyperparameters:
     #: Scale observations (floats, no images) to mean 0 and variance 1, by statistics
     #: of the batches that the learner samples, and clip them to [-10, 10].
     normalize_observations: bool = False
-    #: Recurrent networks: an LSTM follows the hidden layers of actor and critics, and
-    #: batches are of sequences.
+    #: Recurrent networks: an LSTM lies between the hidden layers of actor and critics,
+    #: and batches are of sequences.
     recurrent: bool = False
     #: Length of the training sequences of recurrent networks, env steps.
     recurrent_sequence_length: Annotated[int, POSITIVE] = 20
-    #: Units of their LSTM.
-    recurrent_lstm_units: Annotated[int, POSITIVE] = 256
 
     #: Seed of the initial weights and of the workers: environments and exploration.
     seed: Annotated[int, NOT_NEGATIVE] = 0

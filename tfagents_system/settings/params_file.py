@@ -97,12 +97,35 @@ def make_params(
             f"n_episodes_in_buffer {params.n_episodes_in_buffer}: training would "
             "never start"
         )
-    if params.recurrent and params.n_step_returns > 1:
+    if params.recurrent:
+        _check_recurrent(params)
+    return params
+
+
+def _check_recurrent(params: hyperparameters.Hyperparameters) -> None:
+    """Checks what recurrent networks need.
+
+    Raises:
+      UserError: A value that they cannot have.
+    """
+    if params.n_step_returns > 1:
         raise UserError(
             f"n_step_returns must be 1 with recurrent networks, got "
             f"{params.n_step_returns}: their sequences are of single steps"
         )
-    return params
+    for name in ("actor_fc_layer_params", "critic_joint_fc_layer_params"):
+        sizes = getattr(params, name)
+        if len(sizes) != 2:
+            raise UserError(
+                f"{name} must hold two sizes with recurrent networks, got "
+                f"{tuple(sizes)}: an LSTM lies between the layers"
+            )
+    # TrainParams may have any attribute, and earlier versions read this one.
+    if hasattr(params, "recurrent_lstm_units"):
+        raise UserError(
+            "recurrent_lstm_units is not a setting any more: the LSTM's size is in "
+            "actor_fc_layer_params and critic_joint_fc_layer_params"
+        )
 
 
 def explain_missing_horizon(

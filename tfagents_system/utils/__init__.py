@@ -1,0 +1,1 @@
+"""Names that params files of the archived framework import; nothing of ours does."""
