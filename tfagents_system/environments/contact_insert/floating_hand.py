@@ -1,0 +1,160 @@
+"""A hand without an arm: one rigid body with the plate, drawn to its goal by a spring.
+
+It follows the law of an arm under operational-space control, with the same inertia in
+all directions. There are no joints, no torque limits, and the plate does not slip.
+"""
+
+from __future__ import annotations
+
+import pybullet as p
+
+from tfagents_system.environments.contact_insert import geometry, rotations
+from tfagents_system.environments.contact_insert.impedance import (
+    DAMPING,
+    STIFFNESS,
+    Wrench,
+    wrench_of_hand,
+)
+from tfagents_system.environments.contact_insert.rotations import Pose, Vector
+from tfagents_system.environments.contact_insert.world import World
+
+#: Of hand and plate together, about the hand's point.
+MASS_KG = 3.0
+INERTIA_KG_M2 = 0.05
+
+
+class FloatingHand:
+    """A `Robot`."""
+
+    def __init__(self, sim_hz: int) -> None:
+        """Makes an empty world.
+
+        Args:
+          sim_hz: Physics steps a second.
+        """
+        self.world = World()
+        self._hz = sim_hz
+        self.body = -1
+
+    def reset(self, holder: geometry.Holder, holder_pose: Pose, hand: Pose) -> None:
+        """Rebuilds the world with the hand at a pose, at rest, its goal there."""
+        self.world.rebuild(holder, holder_pose, self._hz)
+        self.body = self.world.add_plate(hand, geometry.PLATE_IN_HAND, MASS_KG)
+        p.changeDynamics(
+            self.body,
+            -1,
+            mass=MASS_KG,
+            localInertiaDiagonal=(INERTIA_KG_M2,) * 3,
+            physicsClientId=self.world.client,
+        )
+        self._goal = hand
+        self._begin_mean()
+
+    def _begin_mean(self) -> None:
+        """Begins the means of the applied force and torque."""
+        self._num_substeps = 0
+        self._velocity = self._velocities()
+        self._applied = [0.0] * 6
+
+    def _velocities(self) -> tuple[Vector, Vector]:
+        velocities: tuple[Vector, Vector] = p.getBaseVelocity(
+            self.body, self.world.client
+        )
+        return velocities
+
+    def move_holder(self, pose: Pose) -> None:
+        """Moves the holder."""
+        self.world.move_holder(pose)
+
+    def is_in_contact(self) -> bool:
+        """Returns whether the plate touches the holder as they stand."""
+        return self.world.is_in_contact(self.body)
+
+    def hand_pose(self) -> Pose:
+        """Returns the pose of the hand."""
+        return Pose(*p.getBasePositionAndOrientation(self.body, self.world.client))
+
+    def plate_position(self) -> Vector:
+        """Returns the centre of the plate."""
+        return geometry.plate_center(self.hand_pose())
+
+    def joint_positions(self) -> list[float]:
+        """Returns nothing: it has no joints."""
+        return []
+
+    def set_goal(self, translation: Vector, rotation: Vector) -> None:
+        """Sets the goal relative to where the hand is now, in world axes."""
+        position, orientation = self.hand_pose()
+        self._goal = Pose(
+            rotations.add(position, translation),
+            rotations.multiply(rotations.from_vector(rotation), orientation),
+        )
+
+    def run(self, num_substeps: int) -> None:
+        """Simulates; nearly all of a training's physics is this loop.
+
+        The rotation from the goal is taken as twice the vector part of its quaternion,
+        0.3 % too small at the largest command, 0.5 rad. The weight is compensated.
+        """
+        body, client = self.body, self.world.client
+        get_pose, get_velocity = p.getBasePositionAndOrientation, p.getBaseVelocity
+        push, turn, step = p.applyExternalForce, p.applyExternalTorque, p.stepSimulation
+        world_axes = p.WORLD_FRAME
+        (goal_x, goal_y, goal_z), (gx, gy, gz, gw) = self._goal
+        spring, damper = MASS_KG * STIFFNESS, MASS_KG * DAMPING
+        twist_spring = 2 * INERTIA_KG_M2 * STIFFNESS
+        twist_damper = INERTIA_KG_M2 * DAMPING
+        weight = MASS_KG * geometry.GRAVITY
+        sum_x, sum_y, sum_z, sum_tx, sum_ty, sum_tz = self._applied
+        for _ in range(num_substeps):
+            position, (qx, qy, qz, qw) = get_pose(body, client)
+            (vx, vy, vz), (wx, wy, wz) = get_velocity(body, client)
+            x, y, z = position
+            fx = spring * (goal_x - x) - damper * vx
+            fy = spring * (goal_y - y) - damper * vy
+            fz = spring * (goal_z - z) - damper * vz + weight
+            # A quaternion and its negative are the same rotation.
+            near = gw * qw + gx * qx + gy * qy + gz * qz >= 0
+            twist = twist_spring if near else -twist_spring
+            tx = twist * (qw * gx - gw * qx - gy * qz + gz * qy) - twist_damper * wx
+            ty = twist * (qw * gy - gw * qy - gz * qx + gx * qz) - twist_damper * wy
+            tz = twist * (qw * gz - gw * qz - gx * qy + gy * qx) - twist_damper * wz
+            push(body, -1, (fx, fy, fz), position, world_axes, client)
+            turn(body, -1, (tx, ty, tz), world_axes, client)
+            step(client)
+            sum_x += fx
+            sum_y += fy
+            sum_z += fz
+            sum_tx += tx
+            sum_ty += ty
+            sum_tz += tz
+        self._applied = [sum_x, sum_y, sum_z, sum_tx, sum_ty, sum_tz]
+        self._num_substeps += num_substeps
+
+    def read_wrench(self) -> Wrench:
+        """Returns the mean wrench since this was last called.
+
+        What the springs and the weight do not explain of the momentum is of contacts.
+        """
+        before = self._velocity
+        num_substeps, applied = self._num_substeps, self._applied
+        self._begin_mean()
+        rate = self._hz / num_substeps
+        acceleration, twist = (
+            rotations.scale(rotations.subtract(now, then), rate)
+            for now, then in zip(self._velocity, before)
+        )
+        fx, fy, fz, tx, ty, tz = (total / num_substeps for total in applied)
+        ax, ay, az = rotations.scale(acceleration, MASS_KG)
+        bx, by, bz = rotations.scale(twist, INERTIA_KG_M2)
+        contact = Wrench(
+            (ax - fx, ay - fy, az - fz + MASS_KG * geometry.GRAVITY),
+            (bx - tx, by - ty, bz - tz),
+        )
+        orientation = self.hand_pose().orientation
+        offset = rotations.rotate(orientation, geometry.PLATE_IN_HAND)
+        return wrench_of_hand(contact, acceleration, offset)
+
+    def close(self) -> None:
+        """Disconnects from the simulator."""
+        self.world.close()
