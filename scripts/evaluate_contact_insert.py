@@ -23,12 +23,13 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from tfagents_system.errors import UserError, run_command
 from tfagents_system.experiment.directory import Experiment, resolve_path
 from tfagents_system.host.fast_imports import fast_imports
 from tfagents_system.host.quiet import quiet_imports
+from tfagents_system.run import clean_stdout
 from tfagents_system.settings import configuration
 
 DEFAULT_CONFIG = "config/contact_insert.json"
@@ -155,6 +156,13 @@ def load_config(args: argparse.Namespace) -> dict[str, Any]:
     return {**config, "robot": args.robot} if args.robot else config
 
 
+def shapes(specs: Any) -> list[tuple[int, ...]]:
+    """Returns the shape of each array of a nest."""
+    import tensorflow as tf
+
+    return [tuple(spec.shape) for spec in tf.nest.flatten(specs)]
+
+
 def load_policy(name: str, checkpoint: str, env: Any) -> Any:
     """Makes a policy to act with.
 
@@ -175,7 +183,7 @@ def load_policy(name: str, checkpoint: str, env: Any) -> Any:
     experiment = experiment_of(name)
     path = policy_export.find_checkpoint(experiment, checkpoint)
     policy = policy_export.load_greedy_policy(experiment, path)
-    if policy.observation_spec != env.observation_spec():
+    if shapes(policy.time_step_spec.observation) != shapes(env.observation_spec()):
         raise UserError(
             f"the policy of {name} takes other observations than this environment "
             "makes; use the --config it was trained with"
@@ -234,17 +242,17 @@ def short_name(policy: str) -> str:
     return policy if is_script(policy) else Path(policy).resolve().name
 
 
-def evaluate(args: argparse.Namespace) -> None:
+def evaluate(args: argparse.Namespace, output: TextIO) -> None:
     """Evaluates all policies and prints the table.
 
     Args:
       args: The command line.
+      output: For the table.
 
     Raises:
       UserError: A policy or the config cannot be had.
     """
     config = load_config(args)
-    quiet_imports()
     with fast_imports():
         from tfagents_system.environments.contact_insert.environment import (
             ContactInsertEnvironment,
@@ -258,26 +266,31 @@ def evaluate(args: argparse.Namespace) -> None:
         print(
             f"{args.episodes} episodes from the {args.start} start, seed {args.seed}: "
             f"robot {env.settings.robot}, slots of {1000 * env.settings.slot_gap:g} "
-            f"mm, noise level {args.noise_level:g}"
+            f"mm, noise level {args.noise_level:g}",
+            file=output,
         )
-        print(HEADER)
+        print(HEADER, file=output)
         successes = []
         for name, policy in zip(args.policies, loaded):
             outcomes = run_episodes(env, policy, args.episodes, args.seed)
-            print(describe(short_name(name), outcomes), flush=True)
+            print(describe(short_name(name), outcomes), file=output, flush=True)
             successes.append([outcome.end_reason == GOAL for outcome in outcomes])
     pairs = itertools.combinations(zip(args.policies, successes), 2)
     for (name, first), (other, second) in pairs:
         raw, low, high = (PERCENT * d for d in paired_difference(first, second))
         print(
             f"{short_name(name)} - {short_name(other)}: {raw:+.1f} points "
-            f"[{low:+.1f}, {high:+.1f}]"
+            f"[{low:+.1f}, {high:+.1f}]",
+            file=output,
         )
 
 
 def main() -> int:
     """Runs from the command line."""
-    evaluate(parse_args())
+    args = parse_args()
+    quiet_imports()
+    with clean_stdout() as output:
+        evaluate(args, output)
     return 0
 
 

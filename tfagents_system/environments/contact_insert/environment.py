@@ -113,7 +113,9 @@ class ContactInsertEnvironment(py_environment.PyEnvironment):
 
     def action_spec(self) -> array_spec.BoundedArraySpec:
         """Returns six numbers in [-1, 1]."""
-        return array_spec.BoundedArraySpec((ACTION_SIZE,), np.float32, -1, 1, "action")
+        return array_spec.BoundedArraySpec(
+            (ACTION_SIZE,), np.float32, -1.0, 1.0, "action"
+        )
 
     def seed(self, seed: int | None = None) -> None:
         """Seeds everything random from the next reset on."""

@@ -34,12 +34,21 @@ class FloatingHand:
         """
         self.world = World()
         self._hz = sim_hz
+        self._boxes: list[geometry.Box] = []
         self.body = -1
 
     def reset(self, holder: geometry.Holder, holder_pose: Pose, hand: Pose) -> None:
         """Rebuilds the world with the hand at a pose, at rest, its goal there."""
-        self.world.rebuild(holder, holder_pose, self._hz)
-        self.body = self.world.add_plate(hand, geometry.PLATE_IN_HAND, MASS_KG)
+        world = self.world
+        if holder.boxes == self._boxes:
+            # A new body has no contacts that the solver could remember.
+            p.removeBody(self.body, physicsClientId=world.client)
+            world.move_holder(holder_pose)
+        else:
+            world.rebuild(holder, holder_pose, self._hz)
+            self._boxes = holder.boxes
+            self._shape = world.add_plate_shape(geometry.PLATE_IN_HAND)
+        self.body = world.add_plate(self._shape, hand, MASS_KG)
         p.changeDynamics(
             self.body,
             -1,
@@ -47,7 +56,7 @@ class FloatingHand:
             localInertiaDiagonal=(INERTIA_KG_M2,) * 3,
             physicsClientId=self.world.client,
         )
-        self._goal = hand
+        self._goal = self._pose = hand
         self._begin_mean()
 
     def _begin_mean(self) -> None:
@@ -72,11 +81,11 @@ class FloatingHand:
 
     def hand_pose(self) -> Pose:
         """Returns the pose of the hand."""
-        return Pose(*p.getBasePositionAndOrientation(self.body, self.world.client))
+        return self._pose
 
     def plate_position(self) -> Vector:
         """Returns the centre of the plate."""
-        return geometry.plate_center(self.hand_pose())
+        return geometry.plate_center(self._pose)
 
     def joint_positions(self) -> list[float]:
         """Returns nothing: it has no joints."""
@@ -84,7 +93,7 @@ class FloatingHand:
 
     def set_goal(self, translation: Vector, rotation: Vector) -> None:
         """Sets the goal relative to where the hand is now, in world axes."""
-        position, orientation = self.hand_pose()
+        position, orientation = self._pose
         self._goal = Pose(
             rotations.add(position, translation),
             rotations.multiply(rotations.from_vector(rotation), orientation),
@@ -130,6 +139,7 @@ class FloatingHand:
             sum_tz += tz
         self._applied = [sum_x, sum_y, sum_z, sum_tx, sum_ty, sum_tz]
         self._num_substeps += num_substeps
+        self._pose = Pose(*get_pose(body, client))
 
     def read_wrench(self) -> Wrench:
         """Returns the mean wrench since this was last called.
@@ -151,8 +161,7 @@ class FloatingHand:
             (ax - fx, ay - fy, az - fz + MASS_KG * geometry.GRAVITY),
             (bx - tx, by - ty, bz - tz),
         )
-        orientation = self.hand_pose().orientation
-        offset = rotations.rotate(orientation, geometry.PLATE_IN_HAND)
+        offset = rotations.rotate(self._pose.orientation, geometry.PLATE_IN_HAND)
         return wrench_of_hand(contact, acceleration, offset)
 
     def close(self) -> None:

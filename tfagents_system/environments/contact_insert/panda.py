@@ -119,7 +119,9 @@ class Panda:
             )
         center = geometry.plate_center(hand)
         self.plate = world.add_plate(
-            Pose(center, hand.orientation), ZERO, geometry.PLATE_MASS_KG
+            world.add_plate_shape(ZERO),
+            Pose(center, hand.orientation),
+            geometry.PLATE_MASS_KG,
         )
         self._hold_plate()
         self._goal = hand

@@ -21,7 +21,7 @@ PLATE_TURN: Quaternion = (math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5))
 
 
 class World:
-    """Bodies without visuals, rebuilt for each episode so that none remembers another.
+    """Bodies without visuals.
 
     Attributes:
       client: Of PyBullet; no two worlds share it.
@@ -75,18 +75,16 @@ class World:
         )
         return body
 
-    def add_plate(self, pose: Pose, offset: Vector, mass_kg: float) -> int:
-        """Adds a plate, as a rigid body whose centre of mass need not be its middle.
+    def add_plate_shape(self, offset: Vector) -> int:
+        """Adds the collision shape of a plate.
 
         Args:
-          pose: Of the body.
-          offset: From the body to the plate's centre, in the body's axes.
-          mass_kg: Mass of the body.
+          offset: From a body with this shape to the plate's centre, in its axes.
 
         Returns:
-          The body.
+          The shape.
         """
-        shape = p.createCollisionShape(
+        shape: int = p.createCollisionShape(
             p.GEOM_CYLINDER,
             radius=geometry.PLATE_RADIUS,
             height=geometry.PLATE_THICKNESS,
@@ -94,12 +92,24 @@ class World:
             collisionFrameOrientation=PLATE_TURN,
             physicsClientId=self.client,
         )
+        return shape
+
+    def add_plate(self, shape: int, pose: Pose, mass_kg: float) -> int:
+        """Adds a rigid body, which costs a third less than a multibody.
+
+        Args:
+          shape: From `add_plate_shape`.
+          pose: Of the body.
+          mass_kg: Mass of the body.
+
+        Returns:
+          The body.
+        """
         body: int = p.createMultiBody(
             mass_kg,
             shape,
             -1,
             *pose,
-            # A rigid body costs a third less than a multibody.
             useMaximalCoordinates=1,
             physicsClientId=self.client,
         )
