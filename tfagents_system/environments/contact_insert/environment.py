@@ -189,7 +189,7 @@ class ContactInsertEnvironment(py_environment.PyEnvironment):
     def _step(self, action: NDArray[np.float32]) -> ts.TimeStep:
         if self._current_time_step.is_last():
             return self.reset()
-        numbers = np.clip(action, -1, 1).tolist()
+        numbers = [max(-1.0, min(1.0, x)) for x in np.asarray(action).tolist()]
         commanded = command.compose(command.base_motion(*self._errors), numbers)
         self._act(commanded)
         row = self._observe(self._robot.read_wrench(), numbers)

@@ -146,23 +146,28 @@ class FloatingHand:
 
         What the springs and the weight do not explain of the momentum is of contacts.
         """
-        before = self._velocity
-        num_substeps, applied = self._num_substeps, self._applied
+        (vx, vy, vz), (wx, wy, wz) = self._velocity
+        num_substeps = self._num_substeps
+        fx, fy, fz, tx, ty, tz = self._applied
         self._begin_mean()
+        (new_vx, new_vy, new_vz), (new_wx, new_wy, new_wz) = self._velocity
         rate = self._hz / num_substeps
-        acceleration, twist = (
-            rotations.scale(rotations.subtract(now, then), rate)
-            for now, then in zip(self._velocity, before)
-        )
-        fx, fy, fz, tx, ty, tz = (total / num_substeps for total in applied)
-        ax, ay, az = rotations.scale(acceleration, MASS_KG)
-        bx, by, bz = rotations.scale(twist, INERTIA_KG_M2)
+        ax, ay, az = rate * (new_vx - vx), rate * (new_vy - vy), rate * (new_vz - vz)
+        twist_rate = INERTIA_KG_M2 * rate
         contact = Wrench(
-            (ax - fx, ay - fy, az - fz + MASS_KG * geometry.GRAVITY),
-            (bx - tx, by - ty, bz - tz),
+            (
+                MASS_KG * ax - fx / num_substeps,
+                MASS_KG * ay - fy / num_substeps,
+                MASS_KG * (az + geometry.GRAVITY) - fz / num_substeps,
+            ),
+            (
+                twist_rate * (new_wx - wx) - tx / num_substeps,
+                twist_rate * (new_wy - wy) - ty / num_substeps,
+                twist_rate * (new_wz - wz) - tz / num_substeps,
+            ),
         )
         offset = rotations.rotate(self._pose.orientation, geometry.PLATE_IN_HAND)
-        return wrench_of_hand(contact, acceleration, offset)
+        return wrench_of_hand(contact, (ax, ay, az), offset)
 
     def close(self) -> None:
         """Disconnects from the simulator."""

@@ -74,9 +74,14 @@ def inverse(a: Quaternion) -> Quaternion:
 
 def rotate(a: Quaternion, vector: Vector) -> Vector:
     """Returns a vector rotated."""
-    axis = a[0], a[1], a[2]
-    twice = scale(cross(axis, vector), 2)
-    return add(add(vector, scale(twice, a[3])), cross(axis, twice))
+    x, y, z, w = a
+    vx, vy, vz = vector
+    tx, ty, tz = 2 * (y * vz - z * vy), 2 * (z * vx - x * vz), 2 * (x * vy - y * vx)
+    return (
+        vx + w * tx + y * tz - z * ty,
+        vy + w * ty + z * tx - x * tz,
+        vz + w * tz + x * ty - y * tx,
+    )
 
 
 def from_vector(vector: Vector) -> Quaternion:
