@@ -9,6 +9,10 @@ script:
     down   straight down, wherever the goal is
     seek   above the believed goal, then down
 
+Beside the share of successes the table has their numbers in the middle slot and beside
+it, the shares of the other ends, the mean env steps, and of each episode's largest force
+(a mean over an env step, N) the mean and the largest.
+
 All policies meet the same holders, the same errors of the goal and the same lags. The
 intervals have 95 %: Wilson's of a success rate, and Agresti and Min's (2005) of the
 difference between two policies on the same episodes.
@@ -25,6 +29,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from tfagents_system.environments.contact_insert import parameters
+from tfagents_system.environments.contact_insert.reward import EndReason
+from tfagents_system.environments.contact_insert.settings import read_settings
 from tfagents_system.errors import UserError, run_command
 from tfagents_system.experiment.directory import Experiment, resolve_path
 from tfagents_system.host.fast_imports import fast_imports
@@ -34,8 +41,7 @@ from tfagents_system.settings import configuration
 
 DEFAULT_CONFIG = "config/contact_insert.json"
 STARTS = {"high": 0, "medium": 1, "low": 2}
-#: The archived system's numbers of `reward.EndReason`.
-OVERLOAD, TIME_OUT, GOAL = 0, 1, 2
+SCRIPTS = ("zero", "down", "seek")
 #: Standard deviations of a normal distribution that hold 95 % of it.
 Z_95 = 1.959964
 PERCENT = 100
@@ -45,13 +51,13 @@ class Outcome(NamedTuple):
     """How an episode went.
 
     Attributes:
-      end_reason: OVERLOAD, TIME_OUT or GOAL.
+      end_reason: Why it ended.
       num_steps: Its env steps.
       peak_force: Largest mean force at the hand over an env step, N.
       slot: That the plate was in at the end, 0 in the middle, or None.
     """
 
-    end_reason: int
+    end_reason: EndReason
     num_steps: int
     peak_force: float
     slot: int | None
@@ -129,7 +135,7 @@ def parse_args() -> argparse.Namespace:
 
 def is_script(name: str) -> bool:
     """Returns whether a POLICY is a script."""
-    return name in ("zero", "down", "seek")
+    return name in SCRIPTS
 
 
 def experiment_of(name: str) -> Experiment:
@@ -147,12 +153,20 @@ def experiment_of(name: str) -> Experiment:
 
 
 def load_config(args: argparse.Namespace) -> dict[str, Any]:
-    """Loads the JSON, with the robot of the command line."""
+    """Loads the JSON, with the robot of the command line.
+
+    Raises:
+      UserError: It is not for ContactInsert.
+    """
     path = resolve_path(args.config or DEFAULT_CONFIG)
     trained = [experiment_of(name) for name in args.policies if not is_script(name)]
     if trained and not args.config:
         path = trained[0].config
     config = configuration.load_config(path)
+    try:
+        read_settings(config)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     return {**config, "robot": args.robot} if args.robot else config
 
 
@@ -209,7 +223,12 @@ def run_episodes(env: Any, policy: Any, num_episodes: int, seed: int) -> list[Ou
         result = run_episode(env, policy)
         info = env.get_info()
         outcomes.append(
-            Outcome(info["end_reason"], result.length, info["peak_force"], info["slot"])
+            Outcome(
+                EndReason(info["end_reason"]),
+                result.length,
+                info["peak_force"],
+                info["slot"],
+            )
         )
     return outcomes
 
@@ -218,22 +237,25 @@ def describe(name: str, outcomes: Sequence[Outcome]) -> str:
     """Returns a line of the table."""
     total = len(outcomes)
     reasons = [outcome.end_reason for outcome in outcomes]
-    low, high = wilson(reasons.count(GOAL), total)
-    shares = [PERCENT * reasons.count(r) / total for r in (GOAL, TIME_OUT, OVERLOAD)]
-    slots = [o.slot for o in outcomes if o.end_reason == GOAL]
+    low, high = wilson(reasons.count(EndReason.GOAL), total)
+    goal, time_out, overload = (
+        PERCENT * reasons.count(reason) / total
+        for reason in (EndReason.GOAL, EndReason.TIME_OUT, EndReason.OVERLOAD)
+    )
+    slots = [o.slot for o in outcomes if o.end_reason == EndReason.GOAL]
     beside = sum(slot != 0 for slot in slots)
     forces = [outcome.peak_force for outcome in outcomes]
     steps = sum(outcome.num_steps for outcome in outcomes) / total
     return (
-        f"{name:20} {shares[0]:5.1f} [{PERCENT * low:4.1f}, {PERCENT * high:5.1f}] "
-        f"{len(slots) - beside:6} {beside:6} {shares[1]:9.1f} {shares[2]:9.1f} "
+        f"{name:20} {goal:5.1f} [{PERCENT * low:4.1f}, {PERCENT * high:5.1f}] "
+        f"{len(slots) - beside:6} {beside:6} {time_out:10.1f} {overload:10.1f} "
         f"{steps:7.1f} {sum(forces) / total:6.1f} {max(forces):6.1f}"
     )
 
 
 HEADER = (
-    f"{'':20} {'success %':>20} {'middle':>6} {'beside':>6} {'time out %':>9} "
-    f"{'overload %':>9} {'steps':>6} {'peak N':>6} {'most N':>6}"
+    f"{'':20} {'success %':>19} {'middle':>6} {'beside':>6} {'time out %':>10} "
+    f"{'overload %':>10} {'steps':>7} {'peak N':>6} {'most N':>6}"
 )
 
 
@@ -252,6 +274,7 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
     Raises:
       UserError: A policy or the config cannot be had.
     """
+    parameters.check("noise_level", args.noise_level)
     config = load_config(args)
     with fast_imports():
         from tfagents_system.environments.contact_insert.environment import (
@@ -274,7 +297,9 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
         for name, policy in zip(args.policies, loaded):
             outcomes = run_episodes(env, policy, args.episodes, args.seed)
             print(describe(short_name(name), outcomes), file=output, flush=True)
-            successes.append([outcome.end_reason == GOAL for outcome in outcomes])
+            successes.append(
+                [outcome.end_reason == EndReason.GOAL for outcome in outcomes]
+            )
     pairs = itertools.combinations(zip(args.policies, successes), 2)
     for (name, first), (other, second) in pairs:
         raw, low, high = (PERCENT * d for d in paired_difference(first, second))
