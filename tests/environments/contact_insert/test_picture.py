@@ -6,35 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tfagents_system.environments.contact_insert.geometry import Holder
-from tfagents_system.environments.contact_insert.impedance import Wrench
+from tests.environments.contact_insert.test_scene import scene
 from tfagents_system.environments.contact_insert.panda import REST
 from tfagents_system.environments.contact_insert.picture import (
     HEIGHT,
     WIDTH,
     Picture,
-    Scene,
 )
-from tfagents_system.environments.contact_insert.reward import EndReason
-from tfagents_system.environments.contact_insert.rotations import IDENTITY, ZERO, Pose
-from tfagents_system.environments.contact_insert.settings import Settings
-
-
-def scene(z: float, joints: list[float]) -> Scene:
-    holder = Holder(Settings())
-    pose = holder.pose(-0.15, 0, 0)
-    target = holder.target(pose)
-    hand = Pose((-0.15, 0.0, z), IDENTITY)
-    return Scene(
-        holder=holder,
-        holder_pose=pose,
-        hand=hand,
-        joints=joints,
-        target=target,
-        believed=target,
-        wrench=Wrench((0.0, 0.0, 3.24), ZERO),
-        reason=EndReason.RUNNING,
-    )
 
 
 def changed(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:

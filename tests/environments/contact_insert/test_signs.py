@@ -6,12 +6,12 @@ import numpy as np
 import pybullet as p
 from numpy.typing import NDArray
 
-from tests.environments.contact_insert.test_picture import scene
+from tests.environments.contact_insert.test_scene import scene
 from tfagents_system.environments.contact_insert import signs
 from tfagents_system.environments.contact_insert.impedance import Wrench
-from tfagents_system.environments.contact_insert.picture import Scene
 from tfagents_system.environments.contact_insert.reward import EndReason
 from tfagents_system.environments.contact_insert.rotations import ZERO, Pose
+from tfagents_system.environments.contact_insert.scene import Scene
 
 VIEW = p.computeViewMatrix((-0.15, -1.5, 1.2), (-0.15, 0, 1.2), (0, 0, 1))
 PROJECTION = p.computeProjectionMatrixFOV(45, 4 / 3, 0.1, 5)

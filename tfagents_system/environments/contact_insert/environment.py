@@ -29,6 +29,7 @@ from tfagents_system.environments.contact_insert.impedance import (
 )
 from tfagents_system.environments.contact_insert.reward import EndReason
 from tfagents_system.environments.contact_insert.rotations import ZERO, Pose, Vector
+from tfagents_system.environments.contact_insert.scene import Scene
 from tfagents_system.environments.contact_insert.settings import read_settings
 
 ACTION_SIZE = 6
@@ -252,7 +253,7 @@ class ContactInsertEnvironment(py_environment.PyEnvironment):
         if self._picture is None:
             self._picture = picture.Picture()
         return self._picture.draw(
-            picture.Scene(
+            Scene(
                 holder=self._holder,
                 holder_pose=self._holder_pose,
                 hand=self._hand,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pybullet as p
@@ -18,8 +17,6 @@ from tfagents_system.environments.contact_insert import (
     signs,
 )
 from tfagents_system.environments.contact_insert.geometry import Holder
-from tfagents_system.environments.contact_insert.impedance import Wrench
-from tfagents_system.environments.contact_insert.reward import EndReason
 from tfagents_system.environments.contact_insert.rotations import (
     IDENTITY,
     ZERO,
@@ -27,6 +24,7 @@ from tfagents_system.environments.contact_insert.rotations import (
     Quaternion,
     Vector,
 )
+from tfagents_system.environments.contact_insert.scene import Scene
 from tfagents_system.environments.contact_insert.world import PLATE_TURN
 
 WIDTH, HEIGHT = 480, 360
@@ -57,30 +55,6 @@ PALM_IN_HAND: Vector = (0.0, 0.0, 0.105)
 FINGER_IN_HAND: Vector = (0.0, panda.FINGER_OPENING, 0.0466)
 #: Turns a finger around to be the other one.
 OTHER_SIDE: Quaternion = (0.0, 0.0, 1.0, 0.0)
-
-
-class Scene(NamedTuple):
-    """What there is to draw.
-
-    Attributes:
-      holder: The holder.
-      holder_pose: Its true pose.
-      hand: Pose of the hand.
-      joints: Of the arm and its fingers; none for a hand without an arm.
-      target: Pose of the hand at the goal.
-      believed: The same with the error of the episode.
-      wrench: What the hand exerts on the plate.
-      reason: Whether and why the episode has ended.
-    """
-
-    holder: Holder
-    holder_pose: Pose
-    hand: Pose
-    joints: list[float]
-    target: Pose
-    believed: Pose
-    wrench: Wrench
-    reason: EndReason
 
 
 class Picture:

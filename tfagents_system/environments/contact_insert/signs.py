@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tfagents_system.environments.contact_insert import geometry, rotations
 from tfagents_system.environments.contact_insert.reward import EndReason
 from tfagents_system.environments.contact_insert.rotations import Pose, Vector
-
-if TYPE_CHECKING:
-    from tfagents_system.environments.contact_insert.picture import Scene
+from tfagents_system.environments.contact_insert.scene import Scene
 
 Color = tuple[int, int, int]
 TARGET_COLOR: Color = (34, 150, 84)
@@ -113,15 +110,9 @@ def _plate_outline(hand: Pose) -> list[Vector]:
     return points
 
 
-def _contact_force(scene: Scene) -> Vector:
-    """Returns the force of the hand without what only carries the plate, N."""
-    x, y, z = scene.wrench.force
-    return x, y, z - geometry.PLATE_MASS_KG * geometry.GRAVITY
-
-
 def _draw_force(pen: ImageDraw.ImageDraw, camera: _Camera, scene: Scene) -> None:
     """Draws an arrow from the hand along the force it exerts beyond the weight."""
-    arrow = rotations.scale(_contact_force(scene), ARROW_M_PER_NEWTON)
+    arrow = rotations.scale(scene.contact_force, ARROW_M_PER_NEWTON)
     if rotations.norm(arrow) < SHORTEST_ARROW:
         return
     start = scene.hand.position
@@ -149,7 +140,7 @@ def _draw_force(pen: ImageDraw.ImageDraw, camera: _Camera, scene: Scene) -> None
 def _draw_legend(pen: ImageDraw.ImageDraw, scene: Scene, size: tuple[int, int]) -> None:
     """Says what the colours mean, how large the force is, and how it ended."""
     font = ImageFont.load_default(13 * OVERSAMPLING)
-    force = rotations.norm(_contact_force(scene))
+    force = rotations.norm(scene.contact_force)
     left, top, line = 12 * OVERSAMPLING, 10 * OVERSAMPLING, 19 * OVERSAMPLING
     box = 10 * OVERSAMPLING
     for index, (color, text) in enumerate(
