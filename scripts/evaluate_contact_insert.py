@@ -10,8 +10,8 @@ script:
     seek   above the believed goal, then down
 
 Beside the share of successes the table has their numbers in the middle slot and beside
-it, the shares of the other ends, the mean env steps, and the largest force of an episode
-(a mean over an env step, N): its mean over the episodes, and the most.
+it, the shares of the other ends, the mean env steps, and the largest force of an
+episode (a mean over an env step, N): its mean over the episodes, and the most.
 
 All policies meet the same holders, the same errors of the goal and the same lags. The
 intervals have 95 %: Wilson's of a success rate, and Agresti and Min's (2005) of the
