@@ -188,7 +188,7 @@ class ContactInsertEnvironment(py_environment.PyEnvironment):
         return np.array(row, np.float32) * self._scale
 
     def _step(self, action: NDArray[np.float32]) -> ts.TimeStep:
-        if self._current_time_step.is_last():
+        if self._reason != EndReason.RUNNING:
             return self.reset()
         numbers = [max(-1.0, min(1.0, x)) for x in np.asarray(action).tolist()]
         commanded = command.compose(command.base_motion(*self._errors), numbers)

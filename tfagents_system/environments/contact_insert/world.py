@@ -27,12 +27,14 @@ class World:
       client: Of PyBullet; no two worlds share it.
       holder: Body of the holder.
       table: Body of the table.
+      substeps: Physics steps at a time, with the same forces.
     """
 
     def __init__(self) -> None:
         """Connects to a PyBullet server in this process."""
         self.client = p.connect(p.DIRECT)
         self.table = self.holder = -1
+        self.substeps = 0
 
     def rebuild(self, holder: Holder, pose: Pose, hz: int) -> None:
         """Removes everything, then adds table and holder.
@@ -45,10 +47,10 @@ class World:
         client = self.client
         p.resetSimulation(physicsClientId=client)
         p.setPhysicsEngineParameter(
-            fixedTimeStep=1 / hz,
-            deterministicOverlappingPairs=1,
-            physicsClientId=client,
+            deterministicOverlappingPairs=1, physicsClientId=client
         )
+        self._hz, self.substeps = hz, 0  # Whatever it was, it is set again.
+        self.set_substeps(1)
         p.setGravity(0, 0, -geometry.GRAVITY, physicsClientId=client)
         half = geometry.TABLE_HALF_EXTENTS
         self.table = self._add_static(
@@ -65,6 +67,16 @@ class World:
             physicsClientId=client,
         )
         self.holder = self._add_static(shape, pose, geometry.FRICTION)
+
+    def set_substeps(self, number: int) -> None:
+        """Sets how many physics steps are simulated at a time, with the same forces."""
+        if number != self.substeps:
+            self.substeps = number
+            p.setPhysicsEngineParameter(
+                fixedTimeStep=number / self._hz,
+                numSubSteps=number,
+                physicsClientId=self.client,
+            )
 
     def _add_static(self, shape: int, pose: Pose, friction: float) -> int:
         body: int = p.createMultiBody(
