@@ -45,7 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Attributes:
       robot: "floating", a hand without an arm, or "panda".
-      sim_hz: Physics steps a second. The arm simulates 240 whatever this says.
+      sim_hz: Physics steps a second; the floating hand's forces change every second
+        one. The arm simulates 240 whatever this says.
       policy_hz: Env steps a second.
       horizon: Env steps after which an episode is cut off.
       history_length: Env steps in an observation.
