@@ -52,6 +52,7 @@ SLOW = (
     "tests/processes/test_main.py",
     "tests/processes/test_startup.py",
     "tests/scripts/test_benchmark.py",
+    "tests/scripts/test_evaluate_contact_insert.py::test_a_checkpoint_is_compared",
     "tests/scripts/test_setup.py",
     "tests/test_imports.py",
     "tests/test_run.py",

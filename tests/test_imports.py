@@ -173,9 +173,11 @@ from tfagents_system.one_process import training
     "command",
     [
         ["./launch_training.sh"],
+        ["./train_contact_insert.sh"],
         ["./train_minitaur.sh"],
         ["scripts/status.sh"],
         ["scripts/stop_training.sh"],
+        [sys.executable, "scripts/evaluate_contact_insert.py"],
         [sys.executable, "scripts/plot_returns.py"],
         [sys.executable, "tfagents_system/run.py"],
         [sys.executable, "train.py"],

@@ -104,8 +104,6 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
     """
     # Here, so that --help is quick and mistakes are found at once.
     with fast_imports():
-        from tf_agents.policies import py_tf_eager_policy
-
         from tfagents_system.acting import evaluation, policies
         from tfagents_system.environments import hooks
         from tfagents_system.learning import policy_export
@@ -115,12 +113,9 @@ def evaluate(args: argparse.Namespace, output: TextIO) -> None:
         raise UserError(f"--exp_dir: no directory {args.exp_dir}")
     checkpoint = policy_export.find_checkpoint(experiment, args.checkpoint)
     env = hooks.make_eval_env(_load_params(args, experiment), worker=0, seed=args.seed)
-    saved_policy = py_tf_eager_policy.SavedModelPyTFEagerPolicy(
-        str(experiment.policies / policy_export.GREEDY_POLICY),
-        load_specs_from_pbtxt=True,
+    policy = policies.TFAgentsPolicy(
+        policy_export.load_greedy_policy(experiment, checkpoint)
     )
-    saved_policy.update_from_checkpoint(str(checkpoint))
-    policy = policies.TFAgentsPolicy(saved_policy)
 
     results = []
     episodes: list[dict[str, Any]] = []

@@ -48,6 +48,12 @@ CASES: dict[str, tuple[Any, dict[str, Any], bool]] = {
         {"preprocessing_combiner": tf.keras.layers.Lambda(lambda x: x["obs"])},
         False,
     ),
+    "field": (NESTED, {"preprocessing_combiner": networks.Field("obs")}, True),
+    "field of whole numbers": (
+        {"b": tf.TensorSpec((2, 3), tf.int32), "a": (FLOATS, FLOATS)},
+        {"preprocessing_combiner": networks.Field("b")},
+        True,
+    ),
     "combiner of an image": (
         {"obs": IMAGE, "aux": FLAGS},
         {"preprocessing_combiner": tf.keras.layers.Lambda(lambda x: x["obs"] / 255)},
@@ -252,3 +258,10 @@ def test_activations_are_those_of_keras() -> None:
     names = set(dir(tf.keras.activations)) - {"deserialize", "get", "serialize"}
     known = ACTIVATION.requirement.removeprefix("must be one of ").split(", ")
     assert set(known) == {name for name in names if not name.startswith("_")}
+
+
+def test_a_field_hides_the_others_from_the_networks(load: Callable[..., Any]) -> None:
+    params = make_params(load, {"preprocessing_combiner": networks.Field("obs")})
+    actor = build_agent(params, Specs(NESTED, ACTION)).policy._actor_network
+    kernels = [v for v in actor.variables if "kernel" in v.name]
+    assert kernels[0].shape[0] == FLOATS.shape[0]

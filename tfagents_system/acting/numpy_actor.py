@@ -17,7 +17,7 @@ from tf_agents.networks import (
 from tf_agents.policies import actor_policy
 from tf_agents.trajectories import time_step as ts
 
-from tfagents_system.algorithm.networks import FlatFloats
+from tfagents_system.algorithm.networks import Field, FlatFloats
 from tfagents_system.algorithm.normalization import (
     CLIP,
     EPSILON,
@@ -103,7 +103,7 @@ class NumpyActor:
         log_std_layer: tf.keras.layers.Dense,
         action_spec: Any,
         normalizer: ObservationNormalizer | None = None,
-        is_nested: bool = False,
+        parts: list[int] | None = None,
     ) -> None:
         """Reads the weights.
 
@@ -113,11 +113,11 @@ class NumpyActor:
           log_std_layer: From the last hidden layer to log(std) before clipping.
           action_spec: BoundedTensorSpec of the action, a vector.
           normalizer: Normalizes observations, or None.
-          is_nested: Whether the observation is a nest of arrays, to be flattened and
-            concatenated.
+          parts: Which arrays of a nested observation, flattened, are concatenated;
+            None: the observation is one array.
         """
         self._normalizer = None if normalizer is None else NumpyNormalizer(normalizer)
-        self._is_nested = is_nested
+        self._parts = parts
         layers = [*hidden_layers, mean_layer, log_std_layer]
         self.weights = PackedVariables(
             [weight for layer in layers for weight in (layer.kernel, layer.bias)]
@@ -152,9 +152,7 @@ class NumpyActor:
         normalizer = policy.observation_normalizer
         if not isinstance(normalizer, (ObservationNormalizer, type(None))):
             raise NotStandard(f"its normalizer is of type {type(normalizer).__name__}")
-        is_nested = tf.nest.is_nested(network.input_tensor_spec)
-        if not _only_flattens(network._encoder, is_nested):
-            raise NotStandard("its preprocessing does more than flatten and join")
+        parts = _parts(network._encoder)
         projection = network._projection_networks
         if not _is_standard(projection):
             raise NotStandard("its output is not the standard squashed normal")
@@ -164,7 +162,7 @@ class NumpyActor:
             projection._stddev_projection_layer,
             projection._sample_spec,
             normalizer,
-            is_nested,
+            parts,
         )
 
     @property
@@ -181,11 +179,13 @@ class NumpyActor:
 
     def _vector(self, observation: Any) -> Array:
         """Returns an observation as the first layer takes it."""
-        if not self._is_nested and self._normalizer is None:
+        if self._parts is None and self._normalizer is None:
             return np.asarray(observation, np.float32).reshape(-1)
         arrays = tf.nest.flatten(observation)
         if self._normalizer is not None:
             arrays = self._normalizer.normalize(arrays)
+        if self._parts is not None:
+            arrays = [arrays[index] for index in self._parts]
         return np.concatenate([np.asarray(a, np.float32).reshape(-1) for a in arrays])
 
     def distribution(self, observation: Any) -> tuple[Array, Array]:
@@ -284,20 +284,37 @@ def _is_standard(projection: Any) -> bool:
     )
 
 
-def _only_flattens(encoder: encoding_network.EncodingNetwork, is_nested: bool) -> bool:
-    """Returns whether a network's preprocessing is to flatten and to concatenate."""
+def _parts(encoder: encoding_network.EncodingNetwork) -> list[int] | None:
+    """Returns which arrays of the flattened observation a network joins.
+
+    Returns:
+      Their places; None where the observation is one array.
+
+    Raises:
+      NotStandard: Its preprocessing does more than to flatten and to concatenate.
+    """
+    spec = encoder.input_tensor_spec
+    places = list(range(len(tf.nest.flatten(spec))))
     layers, combiner = (
         encoder._flat_preprocessing_layers,
         encoder._preprocessing_combiner,
     )
-    if layers is None:
-        return combiner is None and not is_nested
+    if layers is None and type(combiner) is Field:
+        field: list[int] = tf.nest.flatten(
+            tf.nest.pack_sequence_as(spec, places)[combiner.field]
+        )
+        return field
+    if layers is None and combiner is None and not tf.nest.is_nested(spec):
+        return None
     # A layer may have been given for a part that is a nest itself.
-    return (
-        len(layers) == len(tf.nest.flatten(encoder.input_tensor_spec))
+    if (
+        layers is not None
+        and len(layers) == len(places)
         and all(type(layer) is FlatFloats for layer in layers)
         and (combiner is None or _concatenates(combiner))
-    )
+    ):
+        return places if tf.nest.is_nested(spec) else None
+    raise NotStandard("its preprocessing does more than flatten and join")
 
 
 def _concatenates(combiner: tf.keras.layers.Layer) -> bool:

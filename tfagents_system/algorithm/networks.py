@@ -28,6 +28,28 @@ class FlatFloats(tf.keras.layers.Layer):
         return tf.reshape(tf.cast(inputs, tf.float32), (-1, size))
 
 
+class Field(tf.keras.layers.Layer):
+    """The combiner that takes one field of an observation and leaves out the others."""
+
+    def __init__(self, field: str, **kwargs: Any) -> None:
+        """Keeps the field's name.
+
+        Args:
+          field: Key of the observation, a dictionary; an array is below it.
+          **kwargs: Of Keras.
+        """
+        super().__init__(**kwargs)
+        self.field = field
+
+    def call(self, inputs: Any) -> tf.Tensor:
+        """Returns the field as float32 of shape (B, n)."""
+        return FlatFloats()(inputs[self.field])
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what copies are made of."""
+        return {**super().get_config(), "field": self.field}
+
+
 def make_image_encoder(activation: str) -> tf.keras.Sequential:
     """Builds convolutions from uint8 of shape (B, height, width, channels) to a vector.
 

@@ -15,7 +15,12 @@ from typing import Callable
 
 import tensorflow as tf
 from tf_agents.agents import tf_agent
-from tf_agents.policies import greedy_policy, policy_saver, tf_policy
+from tf_agents.policies import (
+    greedy_policy,
+    policy_saver,
+    py_tf_eager_policy,
+    tf_policy,
+)
 
 from tfagents_system.errors import NotSaved, UserError
 from tfagents_system.experiment import status_file
@@ -200,3 +205,19 @@ def find_checkpoint(experiment: Experiment, name: str) -> Path:
         shown = ", ".join(names[-5:])
         raise UserError(f"no checkpoint {name} in {folder}; the last are: {shown}")
     return folder / chosen
+
+
+def load_greedy_policy(
+    experiment: Experiment, checkpoint: Path
+) -> py_tf_eager_policy.SavedModelPyTFEagerPolicy:
+    """Loads the greedy policy with the variables of a checkpoint.
+
+    Args:
+      experiment: The experiment.
+      checkpoint: From `find_checkpoint`.
+    """
+    policy = py_tf_eager_policy.SavedModelPyTFEagerPolicy(
+        str(experiment.policies / GREEDY_POLICY), load_specs_from_pbtxt=True
+    )
+    policy.update_from_checkpoint(str(checkpoint))
+    return policy
