@@ -258,7 +258,10 @@ def check_power_cut(run: Run, rows_before: SavedRows) -> SavedRows:
     """
     resumed_at = list_generations(run.experiment)[0].train_step
     wait_for(
-        lambda: list_generations(run.experiment)[1].train_step > resumed_at,
+        lambda: (
+            [g.train_step > resumed_at for g in list_generations(run.experiment)]
+            == [True, True]
+        ),
         "two new checkpoints",
     )
     assert run.launcher is not None

@@ -129,3 +129,17 @@ def test_the_room_on_a_disk_is_said_and_a_disk_that_is_gone_too(
     assert re.fullmatch(rf"[\d,]+\.\d MB free on the disk of {tmp_path}", said)
     gone = tmp_path / "gone"
     assert "cannot be asked (No such file" in files.describe_free_space(gone)
+
+
+def test_a_path_leads_to_a_folder_that_was_moved_and_brings_none_back(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "there"
+    folder.mkdir()
+    with files.staying(folder) as path:
+        folder.rename(tmp_path / "moved")
+        (path / "inner").mkdir(parents=True)
+    assert (tmp_path / "moved" / "inner").is_dir()
+    assert not folder.exists()
+    with pytest.raises(FileNotFoundError), files.staying(folder):
+        pass

@@ -314,6 +314,18 @@ def test_the_first_save_exports_saved_models_and_the_next_one_does_not(
     saving.train()
     saving.saver.save().result(60)
     assert written_at() == first
+    # A stop has no time for it.
+    stopped = Saver(
+        saving.experiment,
+        saving.agent,
+        replay.connect(saving.port),
+        saving.codec,
+        saving.status,
+        NUM_POLICY_CHECKPOINTS,
+    )
+    saving.train()
+    stopped.save(is_stopping=True).result(60)
+    assert written_at() == first
     # At the end of training.
     saving.saver.export_saved_models()
     last = written_at()

@@ -38,8 +38,8 @@ class RememberingSaver(Saver):
 
     futures: list[Future[None]]
 
-    def save(self) -> Future[None]:
-        future = super().save()
+    def save(self, is_stopping: bool = False) -> Future[None]:
+        future = super().save(is_stopping)
         self.futures.append(future)
         return future
 

@@ -286,7 +286,10 @@ class Heard(Progress):
 
 
 def test_the_end_is_saved_once_the_disk_has_room(
-    make: Callable[..., Trainer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    saved_models: None,
+    make: Callable[..., Trainer],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(trainer_module, "SAVE_RETRY_SECS", 0.01)
     # The end is at a checkpoint of its own, which fails first.
@@ -361,7 +364,7 @@ class Stopping(Trainer):
 
 
 def test_a_stop_ends_it_after_the_iteration_with_a_checkpoint(
-    make: Callable[..., Trainer], tmp_path: Path
+    saved_models: None, make: Callable[..., Trainer], tmp_path: Path
 ) -> None:
     stop = threading.Event()
     trainer = make(Stopping, stop=stop)

@@ -54,7 +54,9 @@ def example(index: int) -> dict[str, Any]:
     return namespace
 
 
-def test_a_loop_of_its_own_and_what_is_written(tmp_path: Path) -> None:
+def test_a_loop_of_its_own_and_what_is_written(
+    tmp_path: Path, saved_models: None
+) -> None:
     assert training.train(tmp_path, SHORT, example(1)["MyTrainer"])
     names = [path.name for path in (tmp_path / "policies" / "checkpoints").iterdir()]
     assert max(names) == "policy_checkpoint_0000000080"  # Twice (60 - 20).

@@ -30,6 +30,7 @@ STOP_SECS = KILL_WAIT_SECS + 20.0
 
 # What is not obvious:
 # cred_expire: a requeued job waits until its credential has expired, else two minutes.
+# ReturnToService=1: a node that was taken down by hand stays so.
 # CgroupPlugin=cgroup/v1: unused, and the only one that loads without systemd.
 # config_overrides: a node may have more CPUs than the machine.
 CONFIG = """\
@@ -56,6 +57,7 @@ JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 MpiDefault=none
 KillWait={kill_wait_secs}
+ReturnToService=1
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000,sched_interval=1,bf_interval=1

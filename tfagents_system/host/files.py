@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
@@ -49,6 +50,25 @@ def write_json(path: Path, value: Any, durable: bool = False) -> None:
 def copy(source: Path, target: Path) -> None:
     """Copies a file as `write_bytes` writes one, durably."""
     write_bytes(target, source.read_bytes(), durable=True)
+
+
+@contextlib.contextmanager
+def staying(folder: Path) -> Iterator[Path]:
+    """Yields a path that leads to a folder wherever it is moved meanwhile.
+
+    What writes there for long and makes missing folders, as TensorFlow does, would
+    bring back one that was moved or deleted. Where there is no /proc it is the folder's
+    own path.
+
+    Raises:
+      OSError: The folder cannot be opened.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        path = Path(f"/proc/self/fd/{descriptor}")
+        yield path if path.exists() else folder
+    finally:
+        os.close(descriptor)
 
 
 def move_aside(path: Path, folder: Path | None = None) -> Path:

@@ -25,9 +25,9 @@ from tf_agents.policies import (
 from tfagents_system.errors import NotSaved, UserError
 from tfagents_system.experiment import status_file
 from tfagents_system.experiment.directory import Experiment
-from tfagents_system.host.files import describe_free_space
+from tfagents_system.host import files
 
-GREEDY_POLICY = "greedy_policy"
+GREEDY_POLICY, COLLECT_POLICY = "greedy_policy", "collect_policy"
 CHECKPOINT_PREFIX = "policy_checkpoint_"
 LATEST, BEST = "latest", "best"
 
@@ -50,6 +50,11 @@ class PolicyExporter:
     def has_saved_models(self) -> bool:
         """Whether this object has written the SavedModels, and that went well."""
         return self._train_step_of_models is not None
+
+    def models_are_there(self) -> bool:
+        """Returns whether the experiment has SavedModels, of whatever process."""
+        names = (GREEDY_POLICY, COLLECT_POLICY)
+        return all((self._experiment.policies / name).is_dir() for name in names)
 
     @functools.cached_property
     def _greedy_saver(self) -> policy_saver.PolicySaver:
@@ -85,16 +90,16 @@ class PolicyExporter:
         self._train_step_of_models = None
         savers = {
             GREEDY_POLICY: self._greedy_saver,
-            "collect_policy": self._collect_saver,
+            COLLECT_POLICY: self._collect_saver,
         }
         for name, saver in savers.items():
-            path = self._experiment.policies / name
-            partial = path.with_name(f".{name}")
-            with self._all_or_nothing(partial):
-                self._experiment.make_folder(path.parent)
-                saver.save(str(partial))
-                shutil.rmtree(path, ignore_errors=True)
-                partial.rename(path)
+            partial = f".{name}"
+            with self._all_or_nothing(self._experiment.policies / partial):
+                self._experiment.make_folder(self._experiment.policies)
+                with files.staying(self._experiment.policies) as folder:
+                    saver.save(str(folder / partial))
+                    shutil.rmtree(folder / name, ignore_errors=True)
+                    (folder / partial).rename(folder / name)
         self._train_step_of_models = train_step
 
     def export_checkpoint(self) -> None:
@@ -127,7 +132,7 @@ class PolicyExporter:
         try:
             yield
         except (OSError, tf.errors.OpError) as error:
-            free_space = describe_free_space(self._experiment.root)
+            free_space = files.describe_free_space(self._experiment.root)
             shutil.rmtree(partial, ignore_errors=True)
             raise NotSaved.because(error, free_space) from error
 

@@ -79,12 +79,15 @@ class Saver:
             raise
         self._models_error = None
 
-    def save(self) -> Future[None]:
+    def save(self, is_stopping: bool = False) -> Future[None]:
         """Saves the agent as it is now; in the thread that trains.
 
         The first time, the policies are exported as SavedModels, too. Where any of it
         fails, because the disk is full for example, training goes on; the status says
         so.
+
+        Args:
+          is_stopping: There is no time to lose: export them only if there are none.
 
         Returns:
           Completed when the joint checkpoint is; `NotSaved` where it is not.
@@ -93,10 +96,10 @@ class Saver:
             error = self._last.exception()
             if error is not None and not isinstance(error, NotSaved):
                 raise error
-            self._last = self._begin()
+            self._last = self._begin(is_stopping)
             return self._last
 
-    def _begin(self) -> Future[None]:
+    def _begin(self, is_stopping: bool) -> Future[None]:
         """Writes the agent; begins to write the replay; in the thread that trains."""
         try:
             self._exporter.export_checkpoint()
@@ -109,17 +112,16 @@ class Saver:
         policy_export.remove_old_checkpoints(
             self._experiment, self._num_policy_checkpoints
         )
-        joint = (
-            _completed()  # It is saved already.
-            if train_step is None
-            else self._thread.submit(self._complete, train_step)
+        has_models = self._exporter.has_saved_models or (
+            is_stopping and self._exporter.models_are_there()
         )
-        if not self._exporter.has_saved_models:
+        if not has_models:
             with contextlib.suppress(NotSaved):  # The next save tries again.
                 self.export_saved_models()
-        if train_step is None:
+        if train_step is None:  # It is saved already.
             self._report(None)
-        return joint
+            return _completed()
+        return self._thread.submit(self._complete, train_step)
 
     def _complete(self, train_step: int) -> None:
         """Writes the replay; in the saver's own thread."""

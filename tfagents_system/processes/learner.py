@@ -191,7 +191,7 @@ def _train(
     if loop.train_step > 0:
         status.enter(Phase.CHECKPOINTING)
         # What could not be saved is in the status, and the launcher says so.
-        saver.save().exception()
+        saver.save(is_stopping=True).exception()
     status.enter(Phase.STOPPED)
 
 
