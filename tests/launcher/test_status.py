@@ -274,3 +274,19 @@ def test_workers_that_have_joined_are_shown(
     experiment.make_folder(experiment.machine(3).root)  # It has not joined yet.
     *_, title, line = printed(experiment, capsys)
     assert (title, line) == ("machine 2, node7:", "  collect_worker_2000  collecting")
+
+
+def test_a_reader_that_has_read_enough_is_no_error(experiment: Experiment) -> None:
+    write_run(experiment, "learner")
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    result = subprocess.run(
+        [REPOSITORY / "scripts" / "status.sh", experiment.root],
+        stdout=write_end,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write_end)
+    assert result.stderr == ""
+    assert result.returncode in (-signal.SIGPIPE, 128 + signal.SIGPIPE)

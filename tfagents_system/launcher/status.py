@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -198,6 +199,8 @@ def main() -> int:
         root = variables_file.read_exp_dir(os.environ)
     experiment = Experiment(root)
     if args.action == "status":
+        # As other commands do, it ends without a word when `head` has read enough.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         print_status(experiment)
     else:
         stop_run(experiment)
