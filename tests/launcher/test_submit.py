@@ -100,7 +100,7 @@ def test_the_warning_leaves_time_to_save_the_replay() -> None:
         return submit.find_option(command, "--signal", "-s") or ""
 
     assert warning(0) == "B:USR1@90"
-    assert warning(2_500_000_000) == "B:USR1@190"
+    assert warning(1_800_000_000) == "B:USR1@290"
     # What the user gives wins.
     assert warning(0, "--signal=B:USR1@600", "--cpus-per-task=4") == "B:USR1@600"
 
