@@ -28,7 +28,7 @@ load_variables() {
   replace_commands
   # shellcheck disable=SC1090
   builtin source "$file"
-  unset -f . source python python3 conda
+  unset -f . source run_python python python3 conda
   popd >/dev/null
   set +a
   set -eu
@@ -42,22 +42,30 @@ load_variables() {
 # shellcheck disable=SC1090,SC2329 # It calls them.
 replace_commands() {
   source() {
-    local sourced=$1
-    [[ -f $sourced ]] || sourced=$(dirname "$file")/$1
-    if [[ ! -f $sourced ]]; then
+    local sourced=$1 beside
+    beside=$(dirname "$file")/$1
+    if [[ -e $1 ]]; then
+      # Without a slash Bash would look in PATH first.
+      [[ $1 == */* ]] || sourced=./$1
+    elif type -P "$1" >/dev/null; then
+      : # Such as `source activate sac_utils`.
+    elif [[ -e $beside ]]; then
+      sourced=$beside
+    elif [[ $1 == activate ]]; then
+      return 0 # There is no conda.
+    else
       echo "error: $file sources $1, which is neither in $PWD nor beside it" >&2
       exit 2
     fi
-    builtin source "$(realpath "$sourced")" "${@:2}"
+    builtin source "$sourced" "${@:2}"
   }
   .() { source "$@"; }
   # The launcher finds a free port itself, whether or not there is a portpicker.
-  python() {
-    if [[ "${1:-} ${2:-}" == "-m portpicker" ]]; then echo auto; else command python "$@"; fi
+  run_python() {
+    if [[ "${2:-} ${3:-}" == "-m portpicker" ]]; then echo auto; else command "$@"; fi
   }
-  python3() {
-    if [[ "${1:-} ${2:-}" == "-m portpicker" ]]; then echo auto; else command python3 "$@"; fi
-  }
+  python() { run_python python "$@"; }
+  python3() { run_python python3 "$@"; }
   # Without conda, scripts/setup.sh has made an environment.
   if ! command -v conda >/dev/null; then
     conda() { :; }

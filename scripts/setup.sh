@@ -8,9 +8,9 @@
 # --help  shows this text
 #
 # An activated conda environment `sac_utils` with the TF-Agents of requirements.lock
-# (environment.yml) is used as it is, except for --dev. Otherwise the packages of requirements.lock
-# are installed into .venv, which belongs to this script: it is emptied if a set-up
-# did not get to its end. $SAC_PYTHON names the CPython (3.9 to 3.11) to make it
+# (environment.yml) is used as it is, except for --dev. Otherwise the packages of
+# requirements.lock are installed into .venv, which belongs to this script: it is
+# emptied if a set-up did not get to its end. $SAC_PYTHON names the CPython (3.9 to 3.11) to make it
 # with; without it, the one that .venv has stays, and at first the newest suitable
 # one on PATH is taken. On Linux daemontools is installed too, where it is missing.
 #

@@ -228,6 +228,14 @@ def lend_agent() -> Iterator[LendAgent]:
     lender.take_back()
 
 
+@pytest.fixture
+def without_saved_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets no training export its policies as SavedModels, which takes seconds."""
+    from tfagents_system.learning.policy_export import PolicyExporter
+
+    monkeypatch.setattr(PolicyExporter, "export_saved_models", lambda exporter: None)
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """Yields a SLURM cluster of one node with two CPUs, as long as the tests run."""

@@ -36,20 +36,22 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        *("-e", "--exp_dir"),
+        "-e",
+        "--exp_dir",
         required=True,
         help="experiment directory, e.g. logs/minitaur",
     )
     parser.add_argument(
-        *("-p", "--params"),
+        "-p",
+        "--params",
         help="params file; without it the params.py of --exp_dir is run, so be sure "
         "whose directory that is",
     )
     parser.add_argument(
-        *("-c", "--config"), help="JSON config (default: the experiment's snapshot)"
+        "-c", "--config", help="JSON config (default: the experiment's snapshot)"
     )
     parser.add_argument(
-        *("-n", "--num_episodes"), type=int, default=25, help="default: 25"
+        "-n", "--num_episodes", type=int, default=25, help="default: 25"
     )
     parser.add_argument(
         "--checkpoint",

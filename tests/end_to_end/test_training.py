@@ -24,6 +24,7 @@ from saved_rows import SavedRows, find_losses, read_newest_generation
 
 from tests.conftest import REPOSITORY
 from tests.end_to_end.harness import Run, read_frames, read_scalars, wait_for
+from tests.learning.helpers import train_step_of_model
 from tfagents_system.experiment import run_file, run_lock
 from tfagents_system.experiment.generations import Generation, list_generations
 from tfagents_system.experiment.services import LEARNER, REPLAY_SERVER, is_worker
@@ -313,6 +314,9 @@ def check_done(run: Run) -> None:
     assert len(kept) <= 6
     best = policy_export.best_checkpoint(run.experiment)
     assert best in kept
+    for name in ("greedy_policy", "collect_policy"):
+        path = run.experiment.policies / name
+        assert train_step_of_model(path) == NUM_ITER * 20
     again = run.call("launch_training.sh", run.variables)
     assert again.returncode == 0
     assert "already complete" in again.stdout

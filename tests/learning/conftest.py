@@ -11,13 +11,6 @@ from tests.conftest import LendAgent
 from tests.experiments import make_experiment
 from tfagents_system.dataflow.rows import RowCodec
 from tfagents_system.experiment.directory import Experiment
-from tfagents_system.learning import policy_export
-
-
-@pytest.fixture
-def without_saved_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets no save export the policies as SavedModels, which takes seconds."""
-    monkeypatch.setattr(policy_export.PolicyExporter, "has_saved_models", True)
 
 
 @pytest.fixture

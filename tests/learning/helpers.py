@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import reverb
 import tensorflow as tf
 from numpy.typing import NDArray
+from tf_agents.policies import py_tf_eager_policy
 
 from tests.agents import trained_variables
 from tfagents_system.dataflow import replay
@@ -62,6 +64,14 @@ def read_policy(client: reverb.Client) -> PublishedPolicy:
 def make_row(codec: RowCodec, reward: float = 1.0) -> Row:
     """Returns a row of Pendulum."""
     return codec.pack(np.ones(3), np.ones(1), reward, 1.0, np.ones(3))
+
+
+def train_step_of_model(path: Path) -> int:
+    """Returns the train step at which a policy was exported as a SavedModel."""
+    model = py_tf_eager_policy.SavedModelPyTFEagerPolicy(
+        str(path), load_specs_from_pbtxt=True
+    )
+    return int(model.get_train_step())
 
 
 def give_up(waited_secs: float) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tf_agents.policies import greedy_policy, py_tf_eager_policy
+from tf_agents.policies import greedy_policy, policy_saver, py_tf_eager_policy
 
 from tests.learning.helpers import make_batch
 from tfagents_system.dataflow import rows
@@ -97,3 +97,30 @@ def test_full_disk_leaves_no_policy_checkpoint_and_the_next_one_is_written(
     exporter.export_checkpoint()
     names = policy_export.list_checkpoints(experiment)
     assert names == ["policy_checkpoint_0000000000"]
+
+
+def test_an_export_does_not_bring_back_a_directory_that_was_moved(
+    begun: tuple[Experiment, Any, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    experiment, _, agent = begun
+    moved = Experiment(tmp_path / "moved")
+    save = policy_saver.PolicySaver.save
+
+    def move_and_save(saver: Any, path: str) -> None:
+        if experiment.root.exists():
+            experiment.root.rename(moved.root)
+        save(saver, path)
+
+    monkeypatch.setattr(policy_saver.PolicySaver, "save", move_and_save)
+    with pytest.raises(NotSaved):  # The second policy has no place any more.
+        policy_export.PolicyExporter(experiment, agent).export_saved_models()
+    assert not experiment.root.exists()
+    assert (moved.policies / "greedy_policy" / "saved_model.pb").is_file()
+
+
+def test_a_policy_that_is_not_exported_yet_is_one_line(tmp_path: Path) -> None:
+    experiment = Experiment(tmp_path)
+    with pytest.raises(UserError, match="exported with the first checkpoint"):
+        policy_export.load_greedy_policy(experiment, tmp_path)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tfagents_system.learning.policy_export import PolicyExporter
-
 
 @pytest.fixture
 def saved_models() -> None:
@@ -13,11 +11,7 @@ def saved_models() -> None:
 
 
 @pytest.fixture(autouse=True)
-def without_saved_models(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Lets the trainings of other tests export none: each takes seconds."""
+def few_saved_models(request: pytest.FixtureRequest) -> None:
+    """Lets no training export them, unless the test asks for `saved_models`."""
     if "saved_models" not in request.fixturenames:
-        monkeypatch.setattr(
-            PolicyExporter, "export_saved_models", lambda exporter: None
-        )
+        request.getfixturevalue("without_saved_models")

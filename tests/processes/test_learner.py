@@ -46,7 +46,9 @@ MIN_ROWS = 16
 class Reporting:
     """A learner's parts, and the replay server that they talk to."""
 
-    def __init__(self, port: int, folder: Path, agent: Any, params: Any, specs: Any):
+    def __init__(
+        self, port: int, folder: Path, agent: Any, params: Any, specs: Any
+    ) -> None:
         self.experiment = make_experiment(folder)
         self.status = StatusWriter(self.experiment, "learner", LearnerStatus)
         with self.status.edit() as status:

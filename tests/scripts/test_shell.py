@@ -164,6 +164,26 @@ def test_an_archived_variables_file_does_no_harm(
     )
 
 
+def test_a_variables_file_may_source_all_that_bash_does(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "in_path").write_text("SAC_NUM_COLLECT_WORKERS=1\n")
+    mine = tmp_path / "mine.sh"
+    mine.write_text(
+        "source in_path\n"
+        "source <(echo SAC_EXP_NAME=from_a_pipe)\n"
+        f". {tmp_path}/rest\n"
+        "source activate sac_utils\n"  # Without conda.
+    )
+    (tmp_path / "rest").write_text(
+        "SAC_PARAMS=tfagents_system/minitaur_params.py\n"
+        "SAC_CONFIG=config/minitaur.json\n"
+    )
+    path = f"{tmp_path}/bin:/usr/bin:/bin"
+    result = run(LAUNCH, mine, "--dry-run", PATH=path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "logs/from_a_pipe" in result.stdout
+
+
 def test_what_is_in_the_repository_is_sourced_first(tmp_path: Path) -> None:
     (tmp_path / "train_minitaur.sh").write_text("SAC_EXP_NAME=wrong\n")
     mine = tmp_path / "mine.sh"

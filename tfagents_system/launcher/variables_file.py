@@ -14,6 +14,13 @@ from tfagents_system.launcher.cpu_plan import CpuRequest
 from tfagents_system.launcher.daemontools import check_value
 from tfagents_system.launcher.task_settings import read_task
 
+# What must be set, and to what it might be.
+_EXAMPLES = {
+    "SAC_EXP_NAME": "my_experiment",
+    "SAC_PARAMS": "my_params.py",
+    "SAC_CONFIG": "my_config.json",
+}
+
 
 def read_exp_dir(environment: Mapping[str, str]) -> Path:
     """Returns the experiment directory that the environment names.
@@ -30,7 +37,7 @@ def read_exp_dir(environment: Mapping[str, str]) -> Path:
     else:
         name = _read_text(environment, "SAC_EXP_NAME")
         if not name:
-            raise UserError(_missing("SAC_EXP_NAME", "my_experiment"))
+            raise UserError(_missing("SAC_EXP_NAME"))
         path = REPOSITORY / "logs" / (name + read_task(environment).suffix)
     check_value("the experiment directory", str(path))
     return path
@@ -44,17 +51,17 @@ def read_file(environment: Mapping[str, str], name: str) -> Path:
     """
     value = _read_text(environment, name)
     if not value:
-        suffix = {"SAC_PARAMS": ".py", "SAC_CONFIG": ".json"}[name]
-        raise UserError(_missing(name, f"my_{name[4:].lower()}{suffix}"))
+        raise UserError(_missing(name))
     path = resolve_path(value)
     if not path.is_file():
         raise UserError(f"{name}: no file {value}")
     return path
 
 
-def _missing(name: str, example: str) -> str:
+def _missing(name: str) -> str:
     return (
-        f"{name} is not set; add a line such as {name}={example} to the variables file"
+        f"{name} is not set; add a line such as {name}={_EXAMPLES[name]} to the "
+        "variables file"
     )
 
 

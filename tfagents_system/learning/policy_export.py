@@ -220,9 +220,18 @@ def load_greedy_policy(
     Args:
       experiment: The experiment.
       checkpoint: From `find_checkpoint`.
+
+    Raises:
+      UserError: The policy is not exported yet.
     """
+    model = experiment.policies / GREEDY_POLICY
+    if not model.is_dir():
+        raise UserError(
+            f"no policy in {model} yet; it is exported with the first checkpoint, "
+            "where the disk has room"
+        )
     policy = py_tf_eager_policy.SavedModelPyTFEagerPolicy(
-        str(experiment.policies / GREEDY_POLICY), load_specs_from_pbtxt=True
+        str(model), load_specs_from_pbtxt=True
     )
     policy.update_from_checkpoint(str(checkpoint))
     return policy

@@ -83,8 +83,6 @@ NAMES = (*FLAGS, "params", "config", "logdir")
 # What off-policy's later versions called it, and what it is here.
 RENAMED = {
     "target_tau": "--tau",
-    "lr": "--policy_lr, --q_lr and --alpha_lr",
-    "hidden_size": "--hidden",
     "normalized_obs": "normalize_observations in the train_params of a --config",
 }
 

@@ -57,7 +57,54 @@ def value_layer(kernel_initializer: Any, activation: Any = None) -> Any:
     )
 
 
-class CriticNetwork(network.Network):
+class EncodedCritic(network.Network):
+    """(observation, action) in, Q out: both encoded, joined, and encoded together."""
+
+    def __init__(
+        self,
+        input_tensor_spec: Any,
+        encoders: Sequence[network.Network],
+        joint_encoder: network.Network,
+        q_layer: tf.keras.layers.Layer,
+        name: str,
+    ) -> None:
+        """Takes the layers.
+
+        Args:
+          input_tensor_spec: Specs of observation and action.
+          encoders: From `make_encoders`.
+          joint_encoder: Encodes what these return.
+          q_layer: From `value_layer`.
+          name: Of the network.
+        """
+        super().__init__(
+            input_tensor_spec, state_spec=joint_encoder.state_spec, name=name
+        )
+        self._encoders, self._joint_encoder = encoders, joint_encoder
+        self._q_layer = q_layer
+
+    def call(
+        self,
+        inputs: Any,
+        step_type: Any = (),
+        network_state: Any = (),
+        training: bool = False,
+    ) -> Any:
+        """Returns Q of shape (B,), or (B, T) of sequences, and the state."""
+        encoded = tuple(
+            encoder(value, training=training)[0]
+            for encoder, value in zip(self._encoders, inputs)
+        )
+        joint, network_state = self._joint_encoder(
+            encoded,
+            step_type=step_type,
+            network_state=network_state,
+            training=training,
+        )
+        return tf.squeeze(self._q_layer(joint), -1), network_state
+
+
+class CriticNetwork(EncodedCritic):
     """(observation, action) in, Q of shape (B,) out.
 
     Observation and action are encoded, joined, and go through hidden layers. The
@@ -112,21 +159,5 @@ class CriticNetwork(network.Network):
             dropout_layer_params=joint_dropout_layer_params,
             **hidden,
         )
-        super().__init__(input_tensor_spec, state_spec=(), name=name)
-        self._encoders, self._joint_encoder = encoders, joint_encoder
-        self._value_layer = value_layer(last_kernel_initializer, output_activation_fn)
-
-    def call(
-        self,
-        inputs: Any,
-        step_type: Any = (),
-        network_state: Any = (),
-        training: bool = False,
-    ) -> Any:
-        """Returns Q of shape (B,), and the state as it came."""
-        encoded = tuple(
-            encoder(value, training=training)[0]
-            for encoder, value in zip(self._encoders, inputs)
-        )
-        joint, _ = self._joint_encoder(encoded, training=training)
-        return tf.squeeze(self._value_layer(joint), -1), network_state
+        q_layer = value_layer(last_kernel_initializer, output_activation_fn)
+        super().__init__(input_tensor_spec, encoders, joint_encoder, q_layer, name)

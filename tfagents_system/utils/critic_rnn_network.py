@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-from tf_agents.networks import lstm_encoding_network, network
+from tf_agents.networks import lstm_encoding_network
 
 from tfagents_system.utils.critic_network import (
+    EncodedCritic,
     hidden_layers,
     make_encoders,
     value_layer,
 )
 
 
-class CriticRnnNetwork(network.Network):
+class CriticRnnNetwork(EncodedCritic):
     """Sequences of (observation, action) in, Q of shape (B, T) out.
 
     Observation and action are encoded, joined, and go through hidden layers, one or
@@ -77,28 +78,5 @@ class CriticRnnNetwork(network.Network):
             activation_fn=activation_fn,
             **{"output_fc_layer_params": (200, 100), **lstm},
         )
-        super().__init__(
-            input_tensor_spec, state_spec=joint_encoder.state_spec, name=name
-        )
-        self._encoders, self._joint_encoder = encoders, joint_encoder
-        self._value_layer = value_layer(last_kernel_initializer)
-
-    def call(
-        self,
-        inputs: Any,
-        step_type: Any,
-        network_state: Any = (),
-        training: bool = False,
-    ) -> Any:
-        """Returns Q of shape (B, T), of single steps (B,), and the state."""
-        encoded = tuple(
-            encoder(value, training=training)[0]
-            for encoder, value in zip(self._encoders, inputs)
-        )
-        joint, network_state = self._joint_encoder(
-            encoded,
-            step_type=step_type,
-            network_state=network_state,
-            training=training,
-        )
-        return tf.squeeze(self._value_layer(joint), -1), network_state
+        q_layer = value_layer(last_kernel_initializer)
+        super().__init__(input_tensor_spec, encoders, joint_encoder, q_layer, name)

@@ -81,11 +81,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     init_bin_prob: Probabilities = (0.5, 0.25, 0.25)
     force_limit: Size = 40.0
 
-    @property
-    def policy_period_secs(self) -> float:
-        """Length of an env step."""
-        return 1 / self.policy_hz
-
 
 def read_settings(config: Mapping[str, Any]) -> Settings:
     """Reads the settings from a configuration.

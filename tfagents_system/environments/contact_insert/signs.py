@@ -1,7 +1,4 @@
-"""What a picture does not show, drawn over it: force, goal, believed goal, outcome.
-
-Pillow, which draws, comes with imageio.
-"""
+"""What a picture does not show, drawn over it: force, goal, believed goal, outcome."""
 
 from __future__ import annotations
 
